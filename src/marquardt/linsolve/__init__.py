@@ -1,0 +1,20 @@
+"""Ways to solve the damped system (JᵀJ + S₀ + λD) d = −(Jᵀr + S₀w); they agree to rounding."""
+
+from marquardt.linsolve.auto import Auto
+from marquardt.linsolve.cholesky import Cholesky
+from marquardt.linsolve.dual import Dual
+from marquardt.linsolve.eigen import Eigen
+from marquardt.linsolve.qr import QR
+from marquardt.linsolve.system import DampedSystem, Factor, LinearSolver, SingularSystemError
+
+__all__ = [
+    "QR",
+    "Auto",
+    "Cholesky",
+    "DampedSystem",
+    "Dual",
+    "Eigen",
+    "Factor",
+    "LinearSolver",
+    "SingularSystemError",
+]

@@ -1,0 +1,53 @@
+"""The choice between the primal and the dual solver, by cost and memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from marquardt._memory import available_bytes, readable
+from marquardt._types import FloatArray
+from marquardt.jacobian import Jacobian
+from marquardt.linsolve.cholesky import Cholesky
+from marquardt.linsolve.dual import Dual
+from marquardt.linsolve.system import DampedSystem, LinearSolver
+
+
+@dataclass(frozen=True)
+class Auto:
+    """Dual when its flops are fewer than the primal's, else primal; the other when one does not fit.
+
+    Flops of the primal: the Gram matrix and p³/3; of the dual: the kernel and n³/3 (for p parameters and
+    n residuals).  With one output that means the dual below about n = 1.2 p.  Memory of the primal: three
+    p × p matrices; of the dual: three n × n.
+
+    Raises
+    ------
+    MemoryError
+        When neither fits; the message says how much each needs and what there is.
+    """
+
+    def prepare(
+        self,
+        jacobian: Jacobian,
+        prior: FloatArray | None,
+        scale: FloatArray | None,
+        recycle: DampedSystem | None = None,
+    ) -> DampedSystem:
+        return self.choose(jacobian).prepare(jacobian, prior, scale, recycle)
+
+    def choose(self, jacobian: Jacobian) -> LinearSolver:
+        """The solver for this Jacobian."""
+        n, p = jacobian.shape
+        primal = jacobian.gram_flops() + p**3 / 3
+        dual = jacobian.cogram_flops() + n**3 / 3
+        order = sorted([(primal, p, Cholesky()), (dual, n, Dual())], key=lambda choice: choice[0])
+        free = available_bytes()
+        for _, side, solver in order:
+            if free is None or side < 4000 or 24 * side**2 <= free:
+                return solver
+        assert free is not None
+        raise MemoryError(
+            f"{p} parameters and {n} residuals: the primal solver needs {readable(24 * p**2)}, the dual "
+            f"{readable(24 * n**2)}, and {readable(free)} are free. Take fewer units or fewer rows: the "
+            f"primal fits up to {int((free / 24) ** 0.5)} parameters, the dual up to as many residuals."
+        )

@@ -1,0 +1,104 @@
+r"""Dual: the n × n system in residual space.  The way when parameters outnumber rows.
+
+With S = S₀ + λD and the push-through identity,
+
+    d = −S⁻¹Jᵀ (I + JS⁻¹Jᵀ)⁻¹ (r − JS⁻¹q) − S⁻¹q,        q = S₀w.
+
+Written with r itself and not the gradient it loses no digits when λ is tiny.  A network gives JS⁻¹Jᵀ
+without its Jacobian (`KhatriRaoJacobian.cogram`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg.blas import dtrsm
+from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
+
+from marquardt._types import FloatArray
+from marquardt.jacobian import Jacobian
+from marquardt.linsolve.system import DampedSystem, SingularSystemError
+
+
+@dataclass(frozen=True)
+class Dual:
+    """Cholesky factor of the n × n kernel.  Without a prior one kernel serves every λ."""
+
+    def prepare(
+        self,
+        jacobian: Jacobian,
+        prior: FloatArray | None,
+        scale: FloatArray | None,
+        recycle: DampedSystem | None = None,
+    ) -> DualSystem:
+        del recycle
+        p = jacobian.shape[1]
+        scale = np.ones(p) if scale is None else scale
+        if prior is not None and not prior.any():
+            prior = None
+        kernel = jacobian.cogram(1.0 / scale) if prior is None else None
+        return DualSystem(jacobian, prior, scale, kernel)
+
+
+@dataclass(frozen=True)
+class DualSystem:
+    """J D⁻¹ Jᵀ when there is no prior; else nothing that outlives a λ."""
+
+    jacobian: Jacobian
+    prior: FloatArray | None
+    scale: FloatArray
+    kernel: FloatArray | None
+
+    def factorize(self, damping: float) -> DualFactor:
+        # Without prior S = λD, and λ is kept out of the kernel: (JD⁻¹Jᵀ + λI) = λ (I + JS⁻¹Jᵀ).
+        if self.kernel is not None:
+            matrix, shift, diagonal = self.kernel.copy(), damping, self.scale
+        else:
+            assert self.prior is not None
+            diagonal = self.prior + damping * self.scale
+            matrix, shift = self.jacobian.cogram(1.0 / diagonal), 1.0
+        matrix.ravel()[:: len(matrix) + 1] += shift
+        lower, info = dpotrf(matrix.T, lower=1, clean=0, overwrite_a=1)
+        if info != 0:
+            raise SingularSystemError(f"leading minor {info} of the kernel is not positive definite")
+        return DualFactor(self.jacobian, lower, diagonal, shift)
+
+
+@dataclass(frozen=True)
+class DualFactor:
+    """L with LLᵀ = J E⁻¹ Jᵀ + μI, where S = μE: μ = λ, E = D without a prior; μ = 1, E = S with one."""
+
+    jacobian: Jacobian
+    lower: FloatArray
+    diagonal: FloatArray
+    """E."""
+    shift: float
+    """μ."""
+
+    def solve(self, residual: FloatArray, offset: FloatArray | None = None) -> FloatArray:
+        if offset is None or not offset.any():
+            multipliers, _ = dpotrs(self.lower, residual, lower=1)
+            return self.jacobian.rmv(multipliers) / -self.diagonal
+        prior_step = offset / (self.shift * self.diagonal)  # S⁻¹q
+        multipliers, _ = dpotrs(self.lower, residual - self.jacobian.mv(prior_step), lower=1)
+        return self.jacobian.rmv(multipliers) / -self.diagonal - prior_step
+
+    def logdet(self) -> float:
+        n, p = self.jacobian.shape
+        kernel = 2.0 * float(np.log(self.lower.diagonal()).sum())
+        # det A = det S · det(I + JS⁻¹Jᵀ) = μᵖ det E · μ⁻ⁿ det(LLᵀ)
+        return kernel + float(np.log(self.diagonal).sum()) + (p - n) * float(np.log(self.shift))
+
+    def trace_inverse(self) -> float:
+        n, p = self.jacobian.shape
+        if self.diagonal.min() == self.diagonal.max():  # E = eI: tr A⁻¹ = ((p − n)/μ + tr (LLᵀ)⁻¹) / e
+            inverse, _ = dpotri(self.lower, lower=1)
+            return float((p - n) / self.shift + inverse.diagonal().sum()) / float(self.diagonal[0])
+        return float(self.inverse_diagonal().sum())
+
+    def inverse_diagonal(self) -> FloatArray:
+        # A⁻¹ = (E⁻¹ − E⁻¹Jᵀ (LLᵀ)⁻¹ J E⁻¹) / μ; forms J, since no column sum of L⁻¹J is cheaper
+        half = dtrsm(1.0, self.lower, self.jacobian.dense(), lower=1)
+        explained = np.einsum("ij,ij->j", half, half) / self.diagonal
+        return (1.0 - explained) / (self.diagonal * self.shift)

@@ -1,0 +1,66 @@
+r"""The contract of a linear solver: prepare once a Jacobian, factorise once a damping, solve many.
+
+With J (n, p), prior precision S₀ and metric D (diagonals, S₀ often zero, D often one):
+
+    solver.prepare(J, S₀, D)  ->  system              everything that does not depend on λ
+    system.factorize(λ)       ->  factor              of  A = JᵀJ + S₀ + λD
+    factor.solve(r, q)        ->  −A⁻¹ (Jᵀr + q)      q in parameter space, zero where S₀ is zero
+
+The right-hand side arrives in residual space, because QR and the dual keep their digits only there.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from marquardt._types import FloatArray
+from marquardt.jacobian import Jacobian
+
+
+class SingularSystemError(ArithmeticError):
+    """The damped matrix is not numerically positive definite: an ordinary event, answered by more damping."""
+
+
+class Factor(Protocol):
+    """A factor of A = JᵀJ + S₀ + λD."""
+
+    def solve(self, residual: FloatArray, offset: FloatArray | None = None) -> FloatArray:
+        """−A⁻¹ (Jᵀ residual + offset), (p,)."""
+        ...
+
+    def logdet(self) -> float:
+        """log det A."""
+        ...
+
+    def trace_inverse(self) -> float:
+        """tr A⁻¹."""
+        ...
+
+    def inverse_diagonal(self) -> FloatArray:
+        """diag A⁻¹, (p,)."""
+        ...
+
+
+class DampedSystem(Protocol):
+    """A Jacobian made ready for many dampings."""
+
+    def factorize(self, damping: float) -> Factor:
+        """The factor for this λ; valid until the next call.  Raises SingularSystemError."""
+        ...
+
+
+class LinearSolver(Protocol):
+    """A way to solve the damped system."""
+
+    def prepare(
+        self,
+        jacobian: Jacobian,
+        prior: FloatArray | None,
+        scale: FloatArray | None,
+        recycle: DampedSystem | None = None,
+    ) -> DampedSystem:
+        """Make `jacobian` ready.  `prior` (p,) is S₀, None for 0; `scale` (p,) is D, None for 1.
+
+        A system given as `recycle` hands over its buffers and must not be used again.
+        """
+        ...

@@ -1,0 +1,145 @@
+r"""Losses: from the output argument Z (K, N) to residuals, their derivatives and the cost.
+
+A loss holds its data (targets and row weights, feature-major).  The driver minimises `cost`; the linear
+algebra sees residuals r and their derivative with respect to Z, the *seed* of back-propagation.  For a loss
+that is not a sum of squares the seed is the square root Sᵀ of the loss Hessian H = SSᵀ and the residual
+solves S r = ∂L/∂Z, so that Jᵀr is the gradient and JᵀJ the generalised Gauss-Newton matrix.
+
+Shapes of a seed: (1, N) one value for all outputs of a sample; (K, N) diagonal; (K, K, N) full, residual
+first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from marquardt._types import FloatArray
+from marquardt.models.activations import Activation, Identity, SoftmaxActivation
+
+
+class Loss(Protocol):
+    """The contract of a loss over all samples."""
+
+    @property
+    def root_weights(self) -> FloatArray | None:
+        """√s (N,), None for 1."""
+        ...
+
+    def cost(self, z: FloatArray) -> float:
+        """C at the output argument z (K, N)."""
+        ...
+
+    def residual(self, z: FloatArray) -> FloatArray:
+        """r (K, N)."""
+        ...
+
+    def seed(self, z: FloatArray) -> FloatArray:
+        """∂r/∂z; see the module for its shapes."""
+        ...
+
+    def second(self, z: FloatArray, z1: FloatArray, z2: FloatArray) -> FloatArray:
+        """Second derivative of r (K, N) along a path with derivatives z1 and z2."""
+        ...
+
+    @property
+    def linear(self) -> bool:
+        """Whether r is affine in z, so that the output layer is a linear least-squares problem."""
+        ...
+
+
+@dataclass(frozen=True)
+class SquaredError:
+    """½ Σ s_n |φ(z_n) − y_n|² with an elementwise output activation φ and row weights s.
+
+    Parameters
+    ----------
+    activation : Activation
+        φ of the output layer.
+    targets : ndarray (K, N)
+    root_weights : ndarray (N,) or None
+        √s; None means 1.
+    """
+
+    activation: Activation
+    targets: FloatArray
+    root_weights: FloatArray | None = None
+
+    @property
+    def linear(self) -> bool:
+        return isinstance(self.activation, Identity)
+
+    def residual(self, z: FloatArray) -> FloatArray:
+        if self.linear:
+            r = z - self.targets
+        else:
+            r = self.activation.value(z, np.empty_like(z))
+            r -= self.targets
+        return r if self.root_weights is None else np.multiply(r, self.root_weights, out=r)
+
+    def cost(self, z: FloatArray) -> float:
+        r = self.residual(z).ravel()
+        return 0.5 * float(r @ r)
+
+    def seed(self, z: FloatArray) -> FloatArray:
+        roots = np.ones(z.shape[1]) if self.root_weights is None else self.root_weights
+        if self.linear:
+            return roots[None, :]
+        return self.activation.slope(z, self.activation.value(z, np.empty_like(z))) * roots
+
+    def second(self, z: FloatArray, z1: FloatArray, z2: FloatArray) -> FloatArray:
+        if self.linear:
+            return z2 if self.root_weights is None else z2 * self.root_weights
+        a = self.activation.value(z, np.empty_like(z))
+        slope = self.activation.slope(z, a)
+        r2 = self.activation.curvature(z, a, slope) * z1 * z1 + slope * z2
+        return r2 if self.root_weights is None else r2 * self.root_weights
+
+
+@dataclass(frozen=True)
+class SoftmaxSquaredError:
+    """½ Σ s_n |softmax(z_n) − y_n|², with the full derivative ∂a_k/∂z_j = a_k(δ_kj − a_j)."""
+
+    targets: FloatArray
+    root_weights: FloatArray | None = None
+
+    @property
+    def linear(self) -> bool:
+        return False
+
+    def _shares(self, z: FloatArray) -> FloatArray:
+        return SoftmaxActivation().value(z, np.empty_like(z))
+
+    def residual(self, z: FloatArray) -> FloatArray:
+        r = self._shares(z)
+        r -= self.targets
+        return r if self.root_weights is None else np.multiply(r, self.root_weights, out=r)
+
+    def cost(self, z: FloatArray) -> float:
+        r = self.residual(z).ravel()
+        return 0.5 * float(r @ r)
+
+    def seed(self, z: FloatArray) -> FloatArray:
+        a = self._shares(z)
+        seed = -a[:, None, :] * a[None, :, :]
+        outputs = np.arange(len(a))
+        seed[outputs, outputs] += a
+        return seed if self.root_weights is None else seed * self.root_weights
+
+    def second(self, z: FloatArray, z1: FloatArray, z2: FloatArray) -> FloatArray:
+        # Along the path, log a_k = z_k − log Σ e^{z_j}, hence with m = Σ a_j z1_j and c_k = z1_k − m:
+        # a' = a c,  a'' = a (c² + z2 − Σ a_j z2_j − Σ a_j c_j z1_j).
+        a = self._shares(z)
+        centered = z1 - (a * z1).sum(axis=0)
+        shift = (a * z2).sum(axis=0) + (a * centered * z1).sum(axis=0)
+        r2 = a * (centered * centered + z2 - shift)
+        return r2 if self.root_weights is None else r2 * self.root_weights
+
+
+def squared_error(activation: Activation, targets: FloatArray, root_weights: FloatArray | None) -> Loss:
+    """The squared error for an output activation, elementwise or softmax."""
+    if isinstance(activation, SoftmaxActivation):
+        return SoftmaxSquaredError(targets, root_weights)
+    return SquaredError(activation, targets, root_weights)

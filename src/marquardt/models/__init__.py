@@ -1,0 +1,1 @@
+"""Models: what maps parameters and inputs to outputs."""

@@ -1,0 +1,248 @@
+r"""Problems: what is minimised, as the driver sees it.
+
+C(w) = ½‖r(w)‖² + ½ wᵀS₀w.  A problem evaluates its cost, linearises itself at a point, and, where it can,
+gives the second directional derivative of r and solves its linear output layer again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.linalg.lapack import dposv
+
+from marquardt._checks import check_samples, check_weights
+from marquardt._types import FloatArray
+from marquardt.gram import LayerFactors, Scratch, structured_gram
+from marquardt.jacobian import Jacobian, KhatriRaoJacobian
+from marquardt.losses import Loss, squared_error
+from marquardt.models.mlp import MLP, ForwardPass, augmented
+
+
+@dataclass(frozen=True)
+class Linearization:
+    """Everything of first order at a point w."""
+
+    w: FloatArray
+    cost: float
+    residual: FloatArray
+    """r (n,)."""
+    jacobian: Jacobian
+    offset: FloatArray | None
+    """S₀w (p,), or None without a prior."""
+    gradient: FloatArray
+    """g = Jᵀr + S₀w (p,)."""
+
+
+class Problem(Protocol):
+    """The contract of a problem."""
+
+    @property
+    def n_params(self) -> int:
+        """p."""
+        ...
+
+    @property
+    def prior(self) -> FloatArray | None:
+        """S₀ (p,), or None for 0."""
+        ...
+
+    def cost(self, w: FloatArray) -> float:
+        """C(w); may be infinite or NaN, which rejects the trial point."""
+        ...
+
+    def linearize(self, w: FloatArray) -> Linearization:
+        """First-order model at w."""
+        ...
+
+    def second_derivative(self, at: Linearization, direction: FloatArray) -> FloatArray | None:
+        """d²r/dt² along w + t·direction at t = 0, (n,); None where a model has none."""
+        ...
+
+    def resolve_output(self, w: FloatArray, damping: float, scale: FloatArray | None) -> FloatArray:
+        """w with its output layer solved again, damped by λD; w itself where there is nothing to solve."""
+        ...
+
+
+class NetworkProblem:
+    """A network with data, under a squared error.
+
+    C(w) = ½ Σ_n s_n |f(x_n; w) − y_n|² + ½ α |weights|²  (biases are not penalised).
+
+    Parameters
+    ----------
+    network : MLP
+    X : array (n_samples, n_inputs)
+    y : array (n_samples,) or (n_samples, n_outputs)
+    sample_weight : array (n_samples,), optional
+        s; a weight of 2 equals a repeated row, 0 leaves the row out.
+    alpha : float
+        Precision of the weights, in scikit-learn's `MLPRegressor` meaning.
+    prior : array (n_params,), optional
+        S₀ entry by entry, instead of `alpha`.
+
+    Raises
+    ------
+    ValueError
+        For wrong shapes, NaN or infinite values, negative weights, no rows.
+
+    Examples
+    --------
+    >>> from marquardt import Input, Linear
+    >>> problem = NetworkProblem(Input(1) >> Linear(1), [[0.0], [1.0]], [1.0, 3.0])
+    >>> problem.cost(np.array([2.0, 1.0]))
+    0.0
+    >>> problem.linearize(np.array([0.0, 0.0])).gradient
+    array([-3., -4.])
+    """
+
+    def __init__(
+        self,
+        network: MLP,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        alpha: float = 0.0,
+        prior: ArrayLike | None = None,
+    ) -> None:
+        X, targets = check_samples(X, y, network.n_inputs, network.n_outputs)
+        weights = check_weights(sample_weight, len(X))
+        self.network = network
+        self.n_params = network.n_params
+        self.n_samples = len(X)
+        self.prior = _prior(network, alpha, prior)
+        self._first = augmented(X)
+        roots = None if weights is None else np.sqrt(weights)
+        activation = network.layers[-1].activation
+        self._loss: Loss = squared_error(activation, np.ascontiguousarray(targets.T), roots)
+        self._scratch = Scratch()
+        self._latest: tuple[FloatArray, ForwardPass] | None = None
+
+    # -- the driver's view ---------------------------------------------------------------------
+
+    def cost(self, w: FloatArray) -> float:
+        return self._loss.cost(self._forward(w).arguments[-1]) + self._prior_cost(w)
+
+    def linearize(self, w: FloatArray) -> Linearization:
+        passed = self._forward(w)
+        z = passed.arguments[-1]
+        residual = self._loss.residual(z).ravel()
+        seed = self._loss.seed(z)
+        slopes = self.network.slopes(passed)
+        hidden = self.network.sensitivities(w, seed, seed.ndim == 2, slopes)
+        jacobian = KhatriRaoJacobian(
+            self._factors(passed.inputs, [*hidden, seed]), self.network.n_outputs, self._scratch
+        )
+        gradient = jacobian.rmv(residual)
+        offset = None if self.prior is None else self.prior * w
+        if offset is not None:
+            gradient += offset
+        cost = self._loss.cost(z) + self._prior_cost(w)
+        return NetworkLinearization(w, cost, residual, jacobian, offset, gradient, passed, slopes)
+
+    def second_derivative(self, at: Linearization, direction: FloatArray) -> FloatArray:
+        assert isinstance(at, NetworkLinearization)
+        z1, z2 = self.network.directional(at.w, direction, at.passed, at.slopes)
+        return self._loss.second(at.passed.arguments[-1], z1, z2).ravel()
+
+    def resolve_output(self, w: FloatArray, damping: float, scale: FloatArray | None) -> FloatArray:
+        """One damped Gauss-Newton step of the last layer, exact when it is linear: with Φ its Jacobian,
+        (ΦᵀΦ + S₀ + λD) b = −(Φᵀr + S₀w) over that layer's parameters."""
+        passed = self._forward(w)
+        z = passed.arguments[-1]
+        if not np.isfinite(z).all():
+            return w
+        block = self.network.blocks[-1]
+        own_damping = damping if scale is None else damping * scale[block]
+        step = self._output_step(w[block], passed, own_damping)
+        if step is None:
+            return w
+        resolved = w.copy()
+        resolved[block] += step
+        new_z = resolved[block].reshape(self.network.shapes[-1]) @ passed.inputs[-1]
+        if not self._loss.linear:
+            # No descent is guaranteed, and the comparison costs nothing but the loss.
+            before = self._loss.cost(z) + self._prior_cost(w)
+            after = self._loss.cost(new_z) + self._prior_cost(resolved)
+            if not after < before:
+                return w
+        resolved.flags.writeable = False
+        self._latest = (resolved, ForwardPass(passed.inputs, (*passed.arguments[:-1], new_z)))
+        return resolved
+
+    # -- within --------------------------------------------------------------------------------
+
+    def _forward(self, w: FloatArray) -> ForwardPass:
+        """The pass at w; the latest is kept, since an accepted trial point is linearised next."""
+        if self._latest is None or self._latest[0] is not w:
+            passed = self.network.forward(w, self._first)
+            if w.flags.writeable:  # its owner may still change it: do not keep it
+                return passed
+            self._latest = (w, passed)
+        return self._latest[1]
+
+    def _factors(
+        self, inputs: Sequence[FloatArray], sensitivities: Sequence[FloatArray]
+    ) -> list[LayerFactors]:
+        parts = zip(inputs, sensitivities, self.network.blocks, self.network.shapes, strict=True)
+        return [LayerFactors(*part) for part in parts]
+
+    def _prior_cost(self, w: FloatArray) -> float:
+        return 0.0 if self.prior is None else 0.5 * float(np.dot(self.prior, w * w))
+
+    def _output_step(
+        self, own: FloatArray, passed: ForwardPass, damping: float | FloatArray
+    ) -> FloatArray | None:
+        """b (size of the output layer,), or None when the small system has no finite solution."""
+        z, inputs = passed.arguments[-1], passed.inputs[-1]
+        rows, columns = self.network.shapes[-1]
+        seed = self._loss.seed(z)
+        residual = self._loss.residual(z)
+        prior = None if self.prior is None else self.prior[self.network.blocks[-1]]
+        shared = seed.shape[0] == 1 and seed.ndim == 2 and prior is None and np.ndim(damping) == 0
+        if shared:  # all outputs have the same small matrix
+            weighted = inputs if self._loss.root_weights is None else inputs * seed[0]
+            matrix = weighted @ weighted.T
+            matrix.ravel()[:: columns + 1] += damping
+            _, step, info = dposv(matrix.T, weighted @ residual.T, lower=1, overwrite_a=1, overwrite_b=1)
+            return None if info else -step.T.ravel()
+        layer = LayerFactors(inputs, seed, slice(0, rows * columns), (rows, columns))
+        rhs = KhatriRaoJacobian([layer], rows).rmv(residual.ravel())
+        matrix = np.empty((rows * columns, rows * columns))
+        structured_gram([layer], matrix, self._scratch)
+        matrix.ravel()[:: len(matrix) + 1] += damping
+        if prior is not None:
+            matrix.ravel()[:: len(matrix) + 1] += prior
+            rhs += prior * own
+        _, step, info = dposv(matrix.T, rhs, lower=1, overwrite_a=1, overwrite_b=1)
+        return None if info else -step
+
+
+@dataclass(frozen=True)
+class NetworkLinearization(Linearization):
+    """With what the second derivative needs again."""
+
+    passed: ForwardPass
+    slopes: list[FloatArray]
+
+
+def _prior(network: MLP, alpha: float, prior: ArrayLike | None) -> FloatArray | None:
+    if prior is not None:
+        prior = np.asarray(prior, dtype=float)
+        if prior.shape != (network.n_params,) or not (np.isfinite(prior).all() and (prior >= 0).all()):
+            raise ValueError(
+                f"prior must be {network.n_params} finite values >= 0, one a parameter; got shape {prior.shape}"
+            )
+        return prior if prior.any() else None
+    if not (np.isfinite(alpha) and alpha >= 0):
+        raise ValueError(f"alpha={alpha!r} must be a finite number >= 0")
+    if alpha == 0:
+        return None
+    prior = np.full(network.n_params, float(alpha))
+    for W in network.matrices(prior):
+        W[:, -1] = 0.0
+    return prior

@@ -1,0 +1,1 @@
+"""Least-squares problems whose right answers are published: NIST StRD and More-Garbow-Hillstrom."""

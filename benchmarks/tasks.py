@@ -28,7 +28,7 @@ import numpy as np
 Array = np.ndarray
 _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": np.tanh,
-    "logistic": lambda z: 1 / (1 + np.exp(-z)),
+    "logistic": lambda z: 0.5 * (1 + np.tanh(0.5 * z)),
     "linear": lambda z: z,
     "softmax": lambda z: (
         np.exp(z - z.max(1, keepdims=True)) / np.exp(z - z.max(1, keepdims=True)).sum(1, keepdims=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from marquardt.damping import GainRatio, Identity, MarquardtMetric, MoreMetric, Multiplicative, Nielsen
+from marquardt.least_squares_fit import LeastSquaresFit, least_squares
 from marquardt.linsolve import QR, Auto, Cholesky, Dual, Eigen
 from marquardt.lm import Geodesic, Method, minimize
 from marquardt.models.layers import (

@@ -396,7 +396,10 @@ def _below_rounding(change: float, cost: float) -> bool:
 
 def _why_stuck(found: Found, cost: float) -> Reason:
     if found.trial.negligible:
-        return Status.COST_TOLERANCE, f"predicted decrease {found.trial.predicted:.3g} is rounding of cost {cost:.6g}"
+        return (
+            Status.COST_TOLERANCE,
+            f"predicted decrease {found.trial.predicted:.3g} is rounding of cost {cost:.6g}",
+        )
     if found.trial.w is None and not np.isfinite(found.trial.predicted):
         return Status.SINGULAR, f"no finite step up to damping {found.trial.damping:.3g}"
     return Status.DAMPING_LIMIT, f"damping {found.state.damping:.3g} > limit {found.state.maximum:.3g}"

@@ -44,7 +44,7 @@ class Stopping:
     max_iter: int = 1000
     max_time: float | None = None
     cost_goal: float = 0.0
-    gradient_tolerance: float = 1e-10
+    gradient_tolerance: float = 0.0
     max_fail: int | None = 6
     cost_tolerance: float = 1e-14
     step_tolerance: float = 1e-14

@@ -1,0 +1,223 @@
+"""Nonlinear least squares for a plain residual function, with what a statistician asks of a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from marquardt._checks import as_float, check_finite
+from marquardt._types import FloatArray
+from marquardt.damping import DampingRule, Metric, MoreMetric, Nielsen
+from marquardt.differences import CentralDifferences, ForwardDifferences
+from marquardt.linsolve import QR, LinearSolver
+from marquardt.lm import Callback, Geodesic, minimize
+from marquardt.residual_problem import ResidualProblem
+from marquardt.result import History, Result, Status
+from marquardt.stopping import Stopping
+
+_DIFFERENCES = {"2-point": ForwardDifferences(), "3-point": CentralDifferences(), None: CentralDifferences()}
+
+
+@dataclass(frozen=True)
+class LeastSquaresFit:
+    """A fit by `least_squares`: estimates, their uncertainty, and how the run went."""
+
+    w: FloatArray
+    """Estimates (p,)."""
+    residual: FloatArray
+    """r at w (n,)."""
+    jacobian: FloatArray
+    """∂r/∂w at w (n, p)."""
+    names: tuple[str, ...]
+    result: Result = field(repr=False)
+    n_evaluations: int
+    """Calls of the residual function, finite differences included."""
+
+    @property
+    def cost(self) -> float:
+        """½‖r‖²."""
+        return 0.5 * float(self.residual @ self.residual)
+
+    @property
+    def status(self) -> Status:
+        return self.result.status
+
+    @property
+    def message(self) -> str:
+        return self.result.message
+
+    @property
+    def success(self) -> bool:
+        return self.result.success
+
+    @property
+    def history(self) -> History:
+        return self.result.history
+
+    @property
+    def degrees_of_freedom(self) -> int:
+        """n − p."""
+        return len(self.residual) - len(self.w)
+
+    @property
+    def residual_sd(self) -> float:
+        """Residual standard deviation √(‖r‖² / (n − p)); NaN without degrees of freedom."""
+        dof = self.degrees_of_freedom
+        return float(np.sqrt(2.0 * self.cost / dof)) if dof > 0 else float("nan")
+
+    def covariance(self, absolute_sigma: bool = False) -> FloatArray:
+        """Covariance of the estimates (p, p): s² (JᵀJ)⁻¹, s the residual standard deviation.
+
+        Computed from the singular values of J with its columns scaled to norm 1, so that the units of the
+        parameters do not matter.  A parameter that the data do not determine has variance infinity.
+
+        Parameters
+        ----------
+        absolute_sigma : bool
+            When true the residuals are already in units of their standard deviation: s = 1.
+        """
+        norms = np.linalg.norm(self.jacobian, axis=0)
+        scaled = self.jacobian / np.where(norms > 0, norms, 1.0)
+        _, values, vectors = np.linalg.svd(scaled, full_matrices=False)
+        cutoff = max(scaled.shape) * np.finfo(float).eps * values.max(initial=0.0)
+        keep = values > cutoff
+        half = vectors[keep].T / values[keep] / np.where(norms > 0, norms, 1.0)[:, None]
+        covariance = half @ half.T * (1.0 if absolute_sigma else self.residual_sd**2)
+        # What the null space touches is not determined: all p directions must be kept for a finite variance.
+        kept = np.einsum("ij,ij->j", vectors[keep], vectors[keep])
+        undetermined = kept < 1.0 - 1e-8
+        covariance[undetermined, :] = np.nan
+        covariance[:, undetermined] = np.nan
+        covariance[undetermined, undetermined] = np.inf
+        return covariance
+
+    def standard_errors(self, absolute_sigma: bool = False) -> FloatArray:
+        """Square roots of the diagonal of the covariance (p,)."""
+        return np.sqrt(np.diag(self.covariance(absolute_sigma)))
+
+    def correlations(self) -> FloatArray:
+        """Correlation matrix of the estimates (p, p); NaN beside undetermined parameters."""
+        covariance = self.covariance(absolute_sigma=True)
+        errors = np.sqrt(np.diag(covariance))
+        with np.errstate(invalid="ignore"):
+            return covariance / np.outer(errors, errors)
+
+    def summary(self) -> str:
+        """The fit as text: quality, estimates with standard errors, strong correlations, how it ended."""
+        errors = self.standard_errors()
+        width = max(len(name) for name in self.names)
+        lines = [
+            f"{self.message}",
+            f"  residuals {len(self.residual)}, parameters {len(self.w)}, "
+            f"degrees of freedom {self.degrees_of_freedom}",
+            f"  sum of squares {2 * self.cost:.10g}, residual standard deviation {self.residual_sd:.7g}",
+            f"  {self.result.n_iter} iterations, {self.result.n_jacobians} Jacobians, "
+            f"{self.n_evaluations} evaluations, {self.result.time:.3g} s",
+            "  Estimates",
+        ]
+        for name, value, error in zip(self.names, self.w, errors, strict=True):
+            relative = f"({abs(error / value):.2%})" if value != 0 and np.isfinite(error) else ""
+            lines.append(f"    {name:<{width}}  {value: .8g} ± {error:.4g} {relative}".rstrip())
+        lines += self._strong_correlations()
+        return "\n".join(lines)
+
+    def _strong_correlations(self, least: float = 0.9) -> list[str]:
+        matrix = self.correlations()
+        pairs = [
+            (matrix[i, j], self.names[i], self.names[j])
+            for i in range(len(self.w))
+            for j in range(i)
+            if abs(matrix[i, j]) >= least
+        ]
+        if not pairs:
+            return []
+        pairs.sort(key=lambda pair: -abs(pair[0]))
+        return [f"  Correlations of {least} and more"] + [
+            f"    C({second}, {first}) = {value: .4f}" for value, first, second in pairs[:10]
+        ]
+
+
+def least_squares(
+    residual: Callable[..., ArrayLike],
+    w0: ArrayLike,
+    jac: Callable[..., ArrayLike] | str | None = None,
+    *,
+    args: Sequence[Any] = (),
+    names: Sequence[str] | None = None,
+    damping: DampingRule | None = None,
+    metric: Metric | None = None,
+    solver: LinearSolver | None = None,
+    acceleration: bool | Geodesic = True,
+    stopping: Stopping | None = None,
+    callback: Callback | None = None,
+) -> LeastSquaresFit:
+    """Minimise ½‖r(w)‖² for a NumPy residual function.
+
+    Parameters
+    ----------
+    residual : callable
+        ``residual(w, *args)`` -> r (n,), prediction minus target (over its standard deviation, if known).
+        NaN or infinity at a trial point rejects it, so a function may be undefined in half of space.
+    w0 : array (p,)
+        The start; r must be finite there.
+    jac : callable, "2-point", "3-point" or None
+        ``jac(w, *args)`` -> ∂r/∂w (n, p); or forward or central differences.  None is "3-point".
+    args : sequence
+        Further arguments of `residual` and `jac`.
+    names : sequence of str, optional
+        Names of the parameters, for the summary.
+    damping, metric, solver, acceleration, stopping, callback
+        As in `minimize`.  Defaults: Nielsen's rule in Moré's metric, so that units do not matter, and QR, which
+        keeps all digits.
+
+    Returns
+    -------
+    LeastSquaresFit
+
+    Raises
+    ------
+    ValueError
+        For a start that is not finite, and for residuals or Jacobians of the wrong shape.
+
+    Examples
+    --------
+    >>> t = np.array([0.0, 1.0, 2.0, 3.0])
+    >>> y = np.array([2.0, 1.2, 0.75, 0.44])
+    >>> fit = least_squares(lambda w: w[0] * np.exp(-w[1] * t) - y, [1.0, 1.0], names=["A", "k"])
+    >>> fit.w.round(4)
+    array([2.0004, 0.4998])
+    >>> fit.success
+    True
+    """
+    start = as_float("w0", w0)
+    if start.ndim != 1 or len(start) == 0:
+        raise ValueError(f"w0 has shape {start.shape}: it must be one row of parameters, (p,)")
+    check_finite("w0", start)
+    labels = tuple(f"w[{i}]" for i in range(len(start))) if names is None else tuple(names)
+    if len(labels) != len(start):
+        raise ValueError(f"names has {len(labels)} entries, but w0 has {len(start)} parameters")
+    if not callable(jac) and jac not in _DIFFERENCES:
+        raise ValueError(f"jac={jac!r} must be a function, '2-point', '3-point' or None")
+    jacobian = (lambda w: jac(w, *args)) if callable(jac) else _DIFFERENCES[jac]
+    problem = ResidualProblem(lambda w: residual(w, *args), len(start), jacobian)
+    first = problem.residual(start)
+    if not np.isfinite(first).all():
+        bad = int((~np.isfinite(first)).sum())
+        raise ValueError(f"residual(w0) has {bad} NaN or infinite values of {len(first)}: take another w0")
+    result = minimize(
+        problem,
+        start,
+        damping=damping or Nielsen(),
+        metric=metric or MoreMetric(),
+        solver=solver or QR(),
+        acceleration=acceleration,
+        stopping=stopping or Stopping(),
+        callback=callback,
+    )
+    assert result.linearization is not None
+    at = result.linearization
+    return LeastSquaresFit(result.w, at.residual, at.jacobian.dense(), labels, result, problem.n_evaluations)

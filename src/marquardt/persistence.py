@@ -1,0 +1,182 @@
+"""Saving and loading fitted models, without pickle: loading a file runs nothing that is in it.
+
+The container is that of `marquardt.archive`.  What each part of a model becomes in it stands here, so that a reader of another
+language finds everything about the format in these two files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from marquardt.archive import ModelFileError, read_archive, write_archive
+from marquardt.fit_record import ColumnEffect, FitRecord, Outcome
+from marquardt.fitted_network import FittedNetwork
+from marquardt.result import History, Status
+from marquardt.table_encoder import TableEncoder
+from marquardt.table_model import TableModel
+
+if TYPE_CHECKING:
+    from marquardt.estimators import LMRegressor
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def save(model: TableModel | LMRegressor, path: str | os.PathLike[str]) -> None:
+    """Save a fitted model to a `.marquardt` file, in one step: a fault half-way keeps the old file.
+
+    Parameters
+    ----------
+    model : TableModel or fitted LMRegressor
+    path : path-like
+
+    Raises
+    ------
+    ModelFileError
+        If the model is not fitted, or the file cannot be written (folder missing, disk full, no permission).
+    """
+    header, arrays = _table_model_data(model) if isinstance(model, TableModel) else _regressor_data(model)
+    from marquardt import __version__
+
+    write_archive(path, {"written_by": __version__, **header}, arrays)
+
+
+def load(path: str | os.PathLike[str]) -> TableModel | LMRegressor:
+    """Load what `save` wrote.
+
+    Returns
+    -------
+    TableModel or LMRegressor
+        Predictions are those of the saved model, to the last bit on the same machine.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, truncated, from a newer version, or no model file; nothing in it is run.
+    """
+    header, arrays = read_archive(path)
+    readers = {"table": _table_model, "regressor": _regressor}
+    kind = header.get("kind")
+    if not isinstance(kind, str) or kind not in readers:
+        raise ModelFileError(f"{os.fspath(path)!r} holds a model of unknown kind {str(kind)[:40]!r}: upgrade marquardt")
+    try:
+        return readers[kind](header, arrays)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        raise ModelFileError(
+            f"{os.fspath(path)!r} is a damaged model file ({type(error).__name__}: {str(error)[:200]}). "
+            "Nothing in it was run. Make it again with `marquardt fit`, or ask for a fresh copy."
+        ) from error
+
+
+def _table_model_data(model: TableModel) -> tuple[dict[str, Any], dict[str, Any]]:
+    record = model.record
+    header = {
+        "kind": "table",
+        "layers": model.network.layer_names(),
+        "encoder": model.encoder.to_dict(),
+        "record": _record_header(record),
+    }
+    arrays = {**model.network.arrays(), **_history_arrays(record.history)}
+    for group, outcome in (("train", record.train), ("held_out", record.held_out)):
+        if outcome is not None:
+            arrays |= {f"{group}.y": outcome.y, f"{group}.prediction": outcome.prediction}
+    return header, arrays
+
+
+def _table_model(header: Mapping[str, Any], arrays: Arrays) -> TableModel:
+    network = FittedNetwork.from_data(header["layers"], arrays)
+    encoder = TableEncoder.from_dict(header["encoder"])
+    record = _record(header["record"], arrays)
+    if len(encoder.feature_names) != network.network.n_inputs:
+        raise ValueError("the encoder and the network have different inputs")
+    if len(record.targets) != network.network.n_outputs:
+        raise ValueError("the targets and the network have different outputs")
+    return TableModel(encoder, network, record)
+
+
+_RECORD_TEXTS = ("source", "network", "status", "message", "version", "created")
+_RECORD_LISTS = ("targets", "units", "notes")
+
+
+def _record_header(record: FitRecord) -> dict[str, Any]:
+    plain = {name: getattr(record, name) for name in (*_RECORD_TEXTS, "n_columns", "n_features", "n_params",
+                                                      "success", "seconds", "settings")}  # fmt: skip
+    lists = {name: list(getattr(record, name)) for name in _RECORD_LISTS}
+    effects = [
+        {"name": e.name, "importance": e.importance, "sd": e.sd, "low": e.low, "high": e.high, "changes": list(e.changes)}
+        for e in record.effects
+    ]
+    return {**plain, **lists, "effects": effects}
+
+
+def _record(data: Mapping[str, Any], arrays: Arrays) -> FitRecord:
+    targets = _texts(data["targets"])
+    held_out = _outcome("held_out", arrays, len(targets)) if "held_out.y" in arrays else None
+    status = _text(data["status"])
+    if status not in Status.__members__:
+        raise ValueError(f"unknown status {status[:40]!r}")
+    return FitRecord(
+        **{name: _text(data[name]) for name in _RECORD_TEXTS},
+        **{name: _texts(data[name]) for name in _RECORD_LISTS},
+        n_columns=int(data["n_columns"]),
+        n_features=int(data["n_features"]),
+        n_params=int(data["n_params"]),
+        success=bool(data["success"]),
+        seconds=float(data["seconds"]),
+        settings={_text(key): _text(value) for key, value in data["settings"].items()},
+        train=_outcome("train", arrays, len(targets)),
+        held_out=held_out,
+        effects=tuple(_effect(entry, len(targets)) for entry in data["effects"]),
+        history=_history(arrays),
+    )
+
+
+def _outcome(group: str, arrays: Arrays, n_targets: int) -> Outcome:
+    y, prediction = arrays[f"{group}.y"], arrays[f"{group}.prediction"]
+    if y.shape != prediction.shape or y.ndim != 2 or y.shape[1] != n_targets or len(y) == 0:
+        raise ValueError(f"the {group} outcomes have shapes {y.shape} and {prediction.shape}")
+    return Outcome(y.astype(float), prediction.astype(float))
+
+
+def _effect(data: Mapping[str, Any], n_targets: int) -> ColumnEffect:
+    changes = tuple(float(value) for value in data["changes"])
+    if len(changes) != n_targets:
+        raise ValueError("an effect has not one change for each target")
+    numbers = float(data["importance"]), float(data["sd"])
+    return ColumnEffect(_text(data["name"]), *numbers, _text(data["low"]), _text(data["high"]), changes)
+
+
+def _history_arrays(history: History) -> dict[str, Any]:
+    """Every column as `history.<field>`; a missing validation cost is NaN."""
+    return {f"history.{name}": history.column(name) for name in history.to_dict()}
+
+
+def _history(arrays: Arrays) -> History:
+    columns: dict[str, list[Any]] = {}
+    for key, values in arrays.items():
+        if key.startswith("history."):
+            if values.ndim != 1:
+                raise ValueError(f"{key} has shape {values.shape}")
+            columns[key.removeprefix("history.")] = values.tolist()
+    for name in ("iteration", "rejected", "n_jacobians", "n_costs"):
+        columns[name] = [int(value) for value in columns[name]]
+    columns["accelerated"] = [bool(value) for value in columns["accelerated"]]
+    columns["validation_cost"] = [None if np.isnan(value) else value for value in columns["validation_cost"]]
+    if len({len(values) for values in columns.values()}) != 1:
+        raise ValueError("the columns of the history have different lengths")
+    return History.from_dict(columns)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{str(value)[:40]!r} is not text")
+    return value
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list):
+        raise TypeError(f"{str(values)[:40]!r} is not a list")
+    return tuple(_text(value) for value in values)

@@ -49,7 +49,7 @@ class ColumnEffect:
 
     name: str
     importance: float
-    """Loss of R² (mean over targets) when the column is shuffled among the rows: its permutation importance."""
+    """Permutation importance: loss of R² (mean over targets) when the column is shuffled among the rows."""
     sd: float
     """Standard deviation of `importance` over the shuffles."""
     low: str

@@ -75,7 +75,9 @@ class FittedNetwork:
     def describe(self) -> str:
         """The layers in words: `8 inputs, 20 tanh, 1 linear`."""
         first, *rest = self.network.layers
-        return ", ".join([f"{first.units} inputs", *(f"{layer.units} {type(layer).__name__.lower()}" for layer in rest)])
+        return ", ".join(
+            [f"{first.units} inputs", *(f"{layer.units} {type(layer).__name__.lower()}" for layer in rest)]
+        )
 
     def arrays(self) -> dict[str, FloatArray]:
         """The numbers by name, for a file."""

@@ -27,6 +27,10 @@ from marquardt._types import FloatArray
 CHUNK_BYTES = 16 * 2**20
 """Size of a table of one chunk; two of them and the Jacobian rows together stay under 64 MB."""
 
+ENTRY_FLOPS = 120.0
+"""Price of one entry of a table, in flops of a matrix product: it is written to and read from memory.
+Fitted to `benchmarks/floor.py`, where it tells the faster of the two ways on networks from 5-15-1 to 8-100-1."""
+
 
 @dataclass
 class Scratch:
@@ -84,22 +88,23 @@ def structured_gram(layers: list[LayerFactors], out: FloatArray, scratch: Scratc
 
 
 def structured_cost(layers: list[LayerFactors]) -> float:
-    """Price of `structured_gram` per sample: flops of the products, and the tables at 16 flops an entry."""
-    flops = 0.0
-    for i, left in enumerate(layers):
-        rows, columns = left.shape
-        if left.diagonal:
-            copies = left.sensitivity.shape[0]
-            flops += copies * (2.0 * columns**2 + 16.0 * columns)
+    """Price of `structured_gram` per sample: flops of the products, and the tables at 120 flops an entry."""
+    return _structured_cost(tuple((layer.shape, layer.sensitivity.shape[:-1]) for layer in layers))
+
+
+@cache
+def _structured_cost(layers: tuple[tuple[tuple[int, int], tuple[int, ...]], ...]) -> float:
+    price = 0.0
+    for i, ((rows, columns), sensitivity) in enumerate(layers):
+        if len(sensitivity) == 1:  # diagonal
+            price += sensitivity[0] * (2.0 * columns**2 + ENTRY_FLOPS * columns)
         else:
             pairs, products = _triangle_size(rows), _triangle_size(columns)
-            outputs = left.sensitivity.shape[0]
-            flops += 2.0 * pairs * products + 16.0 * (pairs * outputs + products)
-        for right in layers[i + 1 :]:
-            pairs, products = rows * right.shape[0], columns * right.shape[1]
-            outputs = 1 if right.diagonal else left.sensitivity.shape[0]
-            flops += 2.0 * pairs * products + 16.0 * (pairs * outputs + products)
-    return flops
+            price += 2.0 * pairs * products + ENTRY_FLOPS * (pairs + products)
+        for (other_rows, other_columns), _ in layers[i + 1 :]:
+            pairs, products = rows * other_rows, columns * other_columns
+            price += 2.0 * pairs * products + ENTRY_FLOPS * (pairs + products)
+    return price
 
 
 def _chunk_size(layers: list[LayerFactors], n: int) -> int:
@@ -243,7 +248,7 @@ def rank_k_gram(layers: list[LayerFactors], n_outputs: int, out: FloatArray, scr
 
 def rank_k_cost(n_params: int, n_outputs: int) -> float:
     """Price of `rank_k_gram` per sample, in the units of `structured_cost`."""
-    return n_outputs * (float(n_params) ** 2 + 16.0 * n_params)
+    return n_outputs * (float(n_params) ** 2 + ENTRY_FLOPS * n_params)
 
 
 def jacobian_columns(layers: list[LayerFactors], k: int, out: FloatArray) -> None:

@@ -183,7 +183,7 @@ class Method:
         failed = Trial(damping, None, np.inf, -np.inf, np.nan, False, False, False, 0)
         try:
             factor = system.factorize(damping)
-            velocity = factor.solve(at.residual, at.offset)
+            velocity = factor.solve(at.residual, at.offset, at.gradient)
         except SingularSystemError:
             return failed
         factors.append(factor)

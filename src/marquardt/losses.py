@@ -12,6 +12,7 @@ first.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -67,9 +68,13 @@ class SquaredError:
     targets: FloatArray
     root_weights: FloatArray | None = None
 
-    @property
+    @cached_property
     def linear(self) -> bool:
         return isinstance(self.activation, Identity)
+
+    @cached_property
+    def _roots(self) -> FloatArray:
+        return np.ones(self.targets.shape[1]) if self.root_weights is None else self.root_weights
 
     def residual(self, z: FloatArray) -> FloatArray:
         if self.linear:
@@ -84,10 +89,9 @@ class SquaredError:
         return 0.5 * float(r @ r)
 
     def seed(self, z: FloatArray) -> FloatArray:
-        roots = np.ones(z.shape[1]) if self.root_weights is None else self.root_weights
         if self.linear:
-            return roots[None, :]
-        return self.activation.slope(z, self.activation.value(z, np.empty_like(z))) * roots
+            return self._roots[None, :]
+        return self.activation.slope(z, self.activation.value(z, np.empty_like(z))) * self._roots
 
     def second(self, z: FloatArray, z1: FloatArray, z2: FloatArray) -> FloatArray:
         if self.linear:

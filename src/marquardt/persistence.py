@@ -1,7 +1,7 @@
 """Saving and loading fitted models, without pickle: loading a file runs nothing that is in it.
 
-The container is that of `marquardt.archive`.  What each part of a model becomes in it stands here, so that a reader of another
-language finds everything about the format in these two files.
+The container is that of `marquardt.archive`.  What each part of a model becomes in it stands here, so that a
+reader of another language finds everything about the format in these two files.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ def load(path: str | os.PathLike[str]) -> TableModel | LMRegressor:
     readers = {"table": _table_model, "regressor": _regressor}
     kind = header.get("kind")
     if not isinstance(kind, str) or kind not in readers:
-        raise ModelFileError(f"{os.fspath(path)!r} holds a model of unknown kind {str(kind)[:40]!r}: upgrade marquardt")
+        raise ModelFileError(
+            f"{os.fspath(path)!r} holds a model of unknown kind {str(kind)[:40]!r}: upgrade marquardt"
+        )
     try:
         return readers[kind](header, arrays)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
@@ -106,7 +108,14 @@ def _record_header(record: FitRecord) -> dict[str, Any]:
                                                       "success", "seconds", "settings")}  # fmt: skip
     lists = {name: list(getattr(record, name)) for name in _RECORD_LISTS}
     effects = [
-        {"name": e.name, "importance": e.importance, "sd": e.sd, "low": e.low, "high": e.high, "changes": list(e.changes)}
+        {
+            "name": e.name,
+            "importance": e.importance,
+            "sd": e.sd,
+            "low": e.low,
+            "high": e.high,
+            "changes": list(e.changes),
+        }
         for e in record.effects
     ]
     return {**plain, **lists, "effects": effects}

@@ -8,7 +8,7 @@ training, orange is held out, green is validation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -229,3 +229,35 @@ def _column(history: Mapping[str, Sequence[Any]], name: str) -> FloatArray:
 def _r2_text(y: FloatArray, prediction: FloatArray) -> str:
     spread = float(np.sum((y - y.mean()) ** 2))
     return f"R² = {1 - float(np.sum((prediction - y) ** 2)) / spread:.4f}" if spread > 0 else ""
+
+
+def decision(
+    predict: Callable[[FloatArray], FloatArray], groups: Mapping[str, tuple[FloatArray, Any]]
+) -> Figure:
+    """A classifier of two inputs: its answer over the plane, and the points.
+
+    Parameters
+    ----------
+    predict : callable
+        (n, 2) -> probability of the second class (n,).
+    groups : mapping of str to (X, label)
+        X (n_samples, 2), label (n_samples,) of 0 and 1.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    figure, axes = empty_figure(5.0, 4.8)
+    reach = 1.08 * max(float(np.abs(X).max()) for X, _ in groups.values())
+    ticks = np.linspace(-reach, reach, 300)
+    plane = np.column_stack([part.ravel() for part in np.meshgrid(ticks, ticks)])
+    colors = LinearSegmentedColormap.from_list("answer", ["#a9c8ea", "#f7f7f7", "#f6c9a4"])
+    axes.imshow(predict(plane).reshape(300, 300), extent=(-reach, reach, -reach, reach), origin="lower",
+                cmap=colors, vmin=0.0, vmax=1.0, interpolation="bilinear", zorder=0)  # fmt: skip
+    classes = (COLORS["training"], COLORS["held out"])
+    for name, (X, label) in groups.items():
+        for value in (0, 1):
+            points = X[np.asarray(label) == value]
+            axes.scatter(*points.T, s=14 if name == "training" else 24, color=classes[value], edgecolors="white",
+                         linewidths=0.4, marker=_MARKERS.get(name, "o"), zorder=3)  # fmt: skip
+    axes.set(xlabel="x", ylabel="y", aspect="equal")
+    axes.grid(visible=False)
+    return figure

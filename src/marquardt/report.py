@@ -1,10 +1,9 @@
-"""The fit report as text, in the spirit of lmfit's: what was fitted, how it went, how good it is, what matters, what to do."""
+"""The fit report as text, in the spirit of lmfit's: what was fitted, how it went, how good it is."""
 
 from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from marquardt.fit_record import SCORES, ColumnEffect, FitRecord
 WIDTH = 100
 _LABEL = 16  # width of the labels on the left
 
-# Where the error on held-out rows passes this multiple of the training error, the report speaks of overfitting.
+# From this ratio of held-out error to training error on, the report speaks of overfitting.
 OVERFIT_RATIO = 1.5
 FEW_ROWS = 30
 
@@ -45,7 +44,7 @@ def text_report(record: FitRecord) -> str:
 
 
 def advice(record: FitRecord) -> list[str]:
-    """What a colleague would say about this fit, one sentence or two each; empty when there is nothing to say."""
+    """What a colleague would say about this fit, a sentence or two each; empty when there is nothing."""
     said: list[str] = []
     if not record.success:
         said.append(
@@ -126,8 +125,8 @@ def _overfit_advice(record: FitRecord) -> list[str]:
             else ("--early-stopping, --alpha 0.01, or fewer --hidden units")
         )
         return [
-            f"The error on held-out rows is {ratio:.2g} times that on training rows: part of the fit is noise. "
-            f"Try {remedies}."
+            f"The error on held-out rows is {ratio:.2g} times that on training rows: part of the fit is "
+            f"noise. Try {remedies}."
         ]
     r2 = [record.held_out.scores(k)["R2"] for k in range(len(record.targets))]
     if max((value for value in r2 if not math.isnan(value)), default=1.0) < 0.5:
@@ -148,7 +147,8 @@ def _data(record: FitRecord) -> list[str]:
         unit = f" {record.unit(k)}" if record.unit(k) else ""
         lines += _item(
             "target",
-            f"{name}: {number(y.min())} to {number(y.max())}{unit}, mean {number(y.mean())}, sd {number(y.std())}",
+            f"{name}: {number(y.min())} to {number(y.max())}{unit}, "
+            f"mean {number(y.mean())}, sd {number(y.std())}",
         )
     inputs = f"{record.n_columns} columns"
     if record.n_features != record.n_columns:
@@ -215,7 +215,8 @@ def _columns(record: FitRecord) -> list[str]:
         bar = "█" * round(10 * max(effect.importance, 0.0) / largest)
         loss = f"{effect.importance:8.4f} ± {effect.sd:.4f}"
         lines.append(
-            f"{_cut(effect.name, name_width - 2):<{name_width}}{loss}  {bar:<10}  {change_text(effect, record, many)}"
+            f"{_cut(effect.name, name_width - 2):<{name_width}}{loss}  {bar:<10}  "
+            f"{change_text(effect, record, many)}"
         )
     if len(effects) > 30:
         lines.append(f"... and {len(effects) - 30} more")

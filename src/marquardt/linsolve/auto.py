@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from marquardt._memory import available_bytes, readable
 from marquardt._types import FloatArray
 from marquardt.jacobian import Jacobian
-from marquardt.linsolve.cholesky import Cholesky
-from marquardt.linsolve.dual import Dual
+from marquardt.linsolve.cholesky import Cholesky, CholeskySystem
+from marquardt.linsolve.dual import Dual, DualSystem
 from marquardt.linsolve.system import DampedSystem, LinearSolver
+
+_SMALL = 2000
+"""Sides below this (100 MB for three matrices) are not checked against the free memory."""
+_SOLVERS: dict[type, LinearSolver] = {CholeskySystem: Cholesky(), DualSystem: Dual()}
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,10 @@ class Auto:
         scale: FloatArray | None,
         recycle: DampedSystem | None = None,
     ) -> DampedSystem:
-        return self.choose(jacobian).prepare(jacobian, prior, scale, recycle)
+        solver = _SOLVERS.get(type(recycle))  # the shape stays, and so does the choice
+        if solver is None:
+            solver = self.choose(jacobian)
+        return solver.prepare(jacobian, prior, scale, recycle)
 
     def choose(self, jacobian: Jacobian) -> LinearSolver:
         """The solver for this Jacobian."""
@@ -41,11 +48,12 @@ class Auto:
         primal = jacobian.gram_flops() + p**3 / 3
         dual = jacobian.cogram_flops() + n**3 / 3
         order = sorted([(primal, p, Cholesky()), (dual, n, Dual())], key=lambda choice: choice[0])
+        if order[0][1] < _SMALL:
+            return order[0][2]
         free = available_bytes()
         for _, side, solver in order:
-            if free is None or side < 4000 or 24 * side**2 <= free:
+            if free is None or 24 * side**2 <= free:
                 return solver
-        assert free is not None
         raise MemoryError(
             f"{p} parameters and {n} residuals: the primal solver needs {readable(24 * p**2)}, the dual "
             f"{readable(24 * n**2)}, and {readable(free)} are free. Take fewer units or fewer rows: the "

@@ -63,14 +63,14 @@ class CholeskyFactor:
     jacobian: Jacobian
     lower: FloatArray
 
-    def solve(self, residual: FloatArray, offset: FloatArray | None = None) -> FloatArray:
-        rhs = self.jacobian.rmv(residual)
-        if offset is not None:
-            rhs += offset
-        return self.solve_parameters(rhs)
-
-    def solve_parameters(self, rhs: FloatArray) -> FloatArray:
-        """−A⁻¹ rhs for a right-hand side that is already in parameter space; overwrites nothing."""
+    def solve(
+        self, residual: FloatArray, offset: FloatArray | None = None, gradient: FloatArray | None = None
+    ) -> FloatArray:
+        rhs = gradient
+        if rhs is None:
+            rhs = self.jacobian.rmv(residual)
+            if offset is not None:
+                rhs += offset
         solution, _ = dpotrs(self.lower, rhs, lower=1)
         return np.negative(solution, out=solution)
 

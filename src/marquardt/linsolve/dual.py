@@ -76,7 +76,10 @@ class DualFactor:
     shift: float
     """μ."""
 
-    def solve(self, residual: FloatArray, offset: FloatArray | None = None) -> FloatArray:
+    def solve(
+        self, residual: FloatArray, offset: FloatArray | None = None, gradient: FloatArray | None = None
+    ) -> FloatArray:
+        del gradient  # its digits are half gone
         if offset is None or not offset.any():
             multipliers, _ = dpotrs(self.lower, residual, lower=1)
             return self.jacobian.rmv(multipliers) / -self.diagonal

@@ -61,10 +61,14 @@ class EigenFactor:
     system: EigenSystem
     shifted: FloatArray
 
-    def solve(self, residual: FloatArray, offset: FloatArray | None = None) -> FloatArray:
-        rhs = self.system.jacobian.rmv(residual)
-        if offset is not None:
-            rhs += offset
+    def solve(
+        self, residual: FloatArray, offset: FloatArray | None = None, gradient: FloatArray | None = None
+    ) -> FloatArray:
+        rhs = gradient
+        if rhs is None:
+            rhs = self.system.jacobian.rmv(residual)
+            if offset is not None:
+                rhs += offset
         turned = self.system.vectors.T @ (rhs / self.system.roots)
         turned /= -self.shifted
         return (self.system.vectors @ turned) / self.system.roots

@@ -63,7 +63,10 @@ class QRFactor:
     system: QRSystem
     second: _Reflections
 
-    def solve(self, residual: FloatArray, offset: FloatArray | None = None) -> FloatArray:
+    def solve(
+        self, residual: FloatArray, offset: FloatArray | None = None, gradient: FloatArray | None = None
+    ) -> FloatArray:
+        del gradient  # its digits are half gone
         p = self.second.packed.shape[1]
         rhs = residual
         if self.system.prior_roots is not None:

@@ -24,8 +24,14 @@ class SingularSystemError(ArithmeticError):
 class Factor(Protocol):
     """A factor of A = JᵀJ + S₀ + λD."""
 
-    def solve(self, residual: FloatArray, offset: FloatArray | None = None) -> FloatArray:
-        """−A⁻¹ (Jᵀ residual + offset), (p,)."""
+    def solve(
+        self, residual: FloatArray, offset: FloatArray | None = None, gradient: FloatArray | None = None
+    ) -> FloatArray:
+        """−A⁻¹ (Jᵀ residual + offset), (p,).
+
+        `gradient` is Jᵀ residual + offset, where it is at hand; the solvers that work in parameter space
+        anyway take it and save a product.
+        """
         ...
 
     def logdet(self) -> float:

@@ -120,7 +120,9 @@ class MLP:
         """`w` as float64 (n_params,); ValueError when its length or a value is wrong."""
         w = np.asarray(w, dtype=float)
         if w.shape != (self.n_params,):
-            raise ValueError(f"w has shape {w.shape}, but {self!r} has parameters of shape ({self.n_params},)")
+            raise ValueError(
+                f"w has shape {w.shape}, but {self!r} has parameters of shape ({self.n_params},)"
+            )
         if not np.isfinite(w).all():
             raise ValueError("w holds NaN or infinite values: start from finite parameters")
         return w
@@ -136,7 +138,9 @@ class MLP:
             )
         w = np.asarray(w, dtype=float)
         if w.shape != (self.n_params,):
-            raise ValueError(f"w has shape {w.shape}, but {self!r} has parameters of shape ({self.n_params},)")
+            raise ValueError(
+                f"w has shape {w.shape}, but {self!r} has parameters of shape ({self.n_params},)"
+            )
         z = self.forward(w, augmented(X)).arguments[-1]
         return np.ascontiguousarray(self.layers[-1].activation.value(z, np.empty_like(z)).T)
 

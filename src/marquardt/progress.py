@@ -1,0 +1,121 @@
+"""Live progress of a fit, on the error stream: a moving line on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import math
+from types import TracebackType
+from typing import TYPE_CHECKING, TextIO
+
+from marquardt.result import Iteration
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.table import Table
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_CURVE = 32  # width of the drawn cost curve, in characters
+
+
+class Progress:
+    """A callback that shows every iteration; use it in a `with`.
+
+    Parameters
+    ----------
+    stream : TextIO
+        Where to write; a terminal gets a moving line, anything else plain lines.
+    quiet : bool
+        Show nothing.
+
+    Examples
+    --------
+    >>> import io
+    >>> stream = io.StringIO()
+    >>> with Progress(stream) as progress:
+    ...     progress(Iteration(0, 2.0, 1.0, float("nan"), 0.5, 0.0, 0, 1, 1, 0.0))
+    >>> print(stream.getvalue().strip())
+    iteration    0   cost 2            damping 1          0.0 s
+    """
+
+    def __init__(self, stream: TextIO, quiet: bool = False) -> None:
+        self._console: Console | None = None
+        self._live: Live | None = None
+        self._last: Iteration | None = None
+        self._shown = True
+        self._costs: list[float] = []
+        if not quiet:
+            from rich.console import Console
+
+            self._console = Console(file=stream, highlight=False, soft_wrap=True)
+
+    def __enter__(self) -> Progress:
+        if self._console is not None and self._console.is_terminal:
+            from rich.live import Live
+
+            self._live = Live(console=self._console, refresh_per_second=12, get_renderable=self._table)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+        elif self._last is not None and not self._shown:
+            self._print(self._last)
+
+    def __call__(self, iteration: Iteration) -> None:
+        """Take the record of one iteration; iteration 0 begins a new run."""
+        if iteration.iteration == 0:
+            self._costs = []
+        self._costs.append(iteration.cost)
+        self._last, self._shown = iteration, False
+        if self._live is None and _is_milestone(iteration.iteration):
+            self._print(iteration)
+
+    def _print(self, iteration: Iteration) -> None:
+        if self._console is not None:
+            self._console.print(progress_line(iteration), markup=False)
+        self._shown = True
+
+    def _table(self) -> Table:
+        from rich.table import Table
+
+        table = Table.grid(padding=(0, 3))
+        if self._last is not None:
+            table.add_row(progress_line(self._last), f"[blue]{cost_curve(self._costs)}[/blue]")
+        return table
+
+
+def progress_line(now: Iteration) -> str:
+    """One iteration in one line."""
+    validation = f"   validation {now.validation_cost:<10.4g}" if now.validation_cost is not None else ""
+    return (
+        f"iteration {now.iteration:>4}   cost {now.cost:<10.4g}{validation}   damping {now.damping:<8.2g}"
+        f"   {now.time:.1f} s"
+    )
+
+
+def cost_curve(costs: list[float], width: int = _CURVE) -> str:
+    """The logarithm of the cost over the run, as a row of blocks.
+
+    Examples
+    --------
+    >>> cost_curve([1000.0, 100.0, 10.0, 1.0], width=4)
+    '█▆▃▁'
+    """
+    logs = [math.log10(cost) for cost in costs if cost > 0 and math.isfinite(cost)]
+    if len(logs) < 2:
+        return ""
+    low, high = min(logs), max(logs)
+    step = max(1.0, len(logs) / width)
+    sampled = [logs[min(len(logs) - 1, int(i * step))] for i in range(min(width, len(logs)))]
+    span = (high - low) or 1.0
+    return "".join(_BLOCKS[round((value - low) / span * (len(_BLOCKS) - 1))] for value in sampled)
+
+
+def _is_milestone(iteration: int) -> bool:
+    """0, 1, 2, 5, 10, 20, 50, ...: few lines, whatever the length of the run."""
+    if iteration < 1:
+        return True
+    return iteration in {factor * 10 ** int(math.log10(iteration)) for factor in (1, 2, 5)}

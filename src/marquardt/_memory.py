@@ -32,9 +32,20 @@ def _control_group() -> int | None:
     group = Path("/sys/fs/cgroup")
     try:
         limit, used = (group / "memory.max").read_text().strip(), (group / "memory.current").read_text()
-        return None if limit == "max" else max(0, int(limit) - int(used))
+        return None if limit == "max" else max(0, int(limit) - int(used) + _cached_files(group))
     except (OSError, ValueError):
         return None
+
+
+def _cached_files(group: Path) -> int:
+    """What counts as used but is given back on demand: files that were read and are not in use."""
+    try:
+        for line in (group / "memory.stat").read_text().splitlines():
+            if line.startswith("inactive_file "):
+                return int(line.split()[1])
+    except (OSError, ValueError):
+        pass
+    return 0
 
 
 def readable(n_bytes: float) -> str:
@@ -44,6 +55,6 @@ def readable(n_bytes: float) -> str:
     '3.2 GB'
     """
     for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if n_bytes >= size:
+        if n_bytes >= 0.9995 * size:  # 999.6 MB would be written as 1e+03 MB
             return f"{n_bytes / size:.3g} {unit}"
     return f"{n_bytes / 1e3:.3g} kB"

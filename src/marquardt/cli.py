@@ -19,8 +19,8 @@ from marquardt.cli_errors import clear_errors, fail, note
 from marquardt.cli_output import exit_by, load_table_model, print_json, show_record, show_spirals
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 the fit failed numerically; 2 bad usage or bad input; 3 a fault of marquardt itself; "
-    "130 interrupted (the best fit so far is saved)."
+    "Exit codes: 0 done; 1 the fit failed numerically; 2 bad usage or bad input; "
+    "3 a fault of marquardt itself; 130 interrupted (the best fit so far is saved)."
 )
 
 app = typer.Typer(
@@ -200,6 +200,8 @@ def predict(
     marquardt predict model.marquardt new.csv --only --json
     """
     with clear_errors():
+        import pandas as pd
+
         from marquardt.tables import read_table, write_table
 
         fitted = load_table_model(model)
@@ -209,7 +211,7 @@ def predict(
         if not (quiet or as_json):
             for line in notes:
                 note(f"note: {line}")
-        result = predictions if only else frame.assign(**{name: predictions[name] for name in predictions})
+        result = predictions if only else pd.concat([frame, predictions], axis=1)
         if output is not None:
             write_table(output, result)
             if not (quiet or as_json):
@@ -281,7 +283,8 @@ def _whole_numbers(text: str, option: str) -> tuple[int, ...]:
         numbers = ()
     if not numbers or min(numbers) < 1:
         fail(
-            f"{option} {text!r} must be whole numbers of at least 1 with commas between them, e.g. 20 or 20,10"
+            f"{option} {text!r} must be whole numbers of at least 1, with commas between them, "
+            "e.g. 20 or 20,10"
         )
     return numbers
 

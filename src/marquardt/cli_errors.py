@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -51,6 +50,6 @@ def clear_errors() -> Iterator[None]:
             raise
         fail(
             f"{type(error).__name__}: {error}. This is a fault of marquardt, please report it; "
-            f"`MARQUARDT_DEBUG=1 {' '.join(map(os.path.basename, sys.argv[:1]))} ...` shows where it happened.",
+            "with MARQUARDT_DEBUG=1 in the environment, the same command shows where it happened.",
             OUR_FAULT,
         )

@@ -79,6 +79,7 @@ def load_table_model(path: Path) -> TableModel:
     model = load(path)
     if not isinstance(model, TableModel):
         fail(
-            f"{str(path)!r} holds an estimator without a table: load it in Python with marquardt.persistence.load"
+            f"{str(path)!r} holds an estimator without a table: load it in Python, "
+            "with marquardt.persistence.load"
         )
     return model

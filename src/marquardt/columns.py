@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,8 @@ from marquardt._types import FloatArray
 if TYPE_CHECKING:
     import pandas as pd
 
-_DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
+_DECIMAL_COMMA = r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?"
+_THOUSANDS = r"[-+]?[1-9]\d{0,2},\d{3}"
 
 
 class TableError(ValueError):
@@ -73,7 +73,7 @@ def target_values(frame: pd.DataFrame, targets: Sequence[str]) -> tuple[FloatArr
         If a target is text, infinite, constant, or always missing.
     """
     y = np.column_stack([_target(frame[name], name) for name in targets])
-    complete = ~np.isnan(y).any(axis=1)
+    complete = np.asarray(np.isfinite(y).all(axis=1))
     if not complete.any():
         raise TableError(f"no row has a value of every target ({', '.join(targets)}): check the table")
     for name, values in zip(targets, y[complete].T, strict=True):
@@ -86,14 +86,20 @@ def target_values(frame: pd.DataFrame, targets: Sequence[str]) -> tuple[FloatArr
 
 
 def as_numbers(series: pd.Series) -> pd.Series:
-    """A column as float64, decimal commas read as points; NaN where it is missing or no number."""
+    """A column as float64, decimal commas read as points; NaN where it is missing or no number.
+
+    Where every comma could as well be an English thousands separator (`1,234`), none is read: a guess would be
+    wrong by a factor of a thousand.
+    """
     import pandas as pd
 
-    numbers = pd.to_numeric(series, errors="coerce").astype(float)
     if pd.api.types.is_numeric_dtype(series):
-        return numbers
+        return pd.to_numeric(series).astype(float)
     text = series.where(series.notna(), "").astype(str).str.strip()
+    numbers = pd.to_numeric(text, errors="coerce").astype(float)
     comma = text.str.fullmatch(_DECIMAL_COMMA)
+    if not comma.any() or text[comma].str.fullmatch(_THOUSANDS).all():
+        return numbers
     return numbers.where(~comma, pd.to_numeric(text.str.replace(",", "."), errors="coerce"))
 
 

@@ -47,6 +47,13 @@ class DampingRule(Protocol):
 
 
 _SMALLEST = 1e-300  # λ stays positive, so that a rejection can always raise it
+_LARGEST = 1e300  # the limit of λ stays finite, so that raising λ always ends
+
+
+def _relative(initial: float, maximum: float, curvature: float) -> DampingState:
+    """λ and its limit in units of the curvature."""
+    unit = max(curvature, _SMALLEST / initial)
+    return DampingState(min(initial * unit, _LARGEST), min(maximum * unit, _LARGEST))
 
 
 def _positive(**values: float) -> None:
@@ -59,15 +66,18 @@ def _positive(**values: float) -> None:
 class Nielsen:
     """Nielsen's gain-ratio rule: λ falls smoothly with a good step and rises ever faster with bad ones.
 
-    λ ← λ max(⅓, 1 − (2ρ − 1)³) after an accepted step; λ ← λν, ν ← 2ν after a rejected one.
-    The start is `initial` times the largest diagonal entry of JᵀJ (over D).
+    λ ← λ max(1/γ, 1 − (2ρ − 1)ᵖ) after an accepted step; λ ← λν, ν ← 2ν after a rejected one.
+    The start is `initial` times the largest diagonal entry of JᵀJ (over D).  The defaults are the paper's;
+    networks are trained with γ = 5, p = 1 (`marquardt.lm.DEFAULT_DAMPING`).
 
     Parameters
     ----------
     initial : float
         λ₀ relative to the largest curvature. 1e-3 is the middle of Nielsen's range.
     smallest_factor : float
-        The least factor of an accepted step, ⅓ in the paper.
+        1/γ, the least factor of an accepted step.
+    power : int
+        p, odd: how abruptly the factor passes from 2 at ρ = 0 to its least value.
     maximum : float
         Upper limit of λ, relative to the largest curvature at the start.
 
@@ -88,20 +98,23 @@ class Nielsen:
 
     initial: float = 1e-3
     smallest_factor: float = 1 / 3
+    power: int = 3
     maximum: float = 1e16
 
     def __post_init__(self) -> None:
         _positive(initial=self.initial, smallest_factor=self.smallest_factor, maximum=self.maximum)
+        if self.power not in (1, 3, 5, 7, 9):
+            raise ValueError(f"power={self.power!r} must be 1, 3, 5, 7 or 9")
+        if self.smallest_factor >= 1:
+            raise ValueError(f"smallest_factor={self.smallest_factor!r} must be below 1, or λ never falls")
 
     def start(self, curvature: float) -> DampingState:
-        curvature = max(curvature, _SMALLEST / self.initial)
-        return DampingState(self.initial * curvature, self.maximum * curvature)
+        return _relative(self.initial, self.maximum, curvature)
 
     def accepted(self, state: DampingState, gain_ratio: float) -> DampingState:
         # ρ may exceed 1 by far when acceleration and re-solve beat the linear prediction; ρ = 1 already
-        # gives the smallest factor, so clip there (the cube would overflow otherwise).
-        cubed = (2.0 * min(gain_ratio, 1.0) - 1.0) ** 3
-        factor = max(self.smallest_factor, 1.0 - cubed)
+        # gives the smallest factor, so clip there (the power would overflow otherwise).
+        factor = max(self.smallest_factor, 1.0 - (2.0 * min(gain_ratio, 1.0) - 1.0) ** self.power)
         return replace(state, damping=max(state.damping * factor, _SMALLEST), growth=2.0)
 
     def rejected(self, state: DampingState, gain_ratio: float) -> DampingState:
@@ -147,8 +160,7 @@ class Multiplicative:
             raise ValueError(f"up={self.up!r} must exceed 1 and down={self.down!r} must be at least 1")
 
     def start(self, curvature: float) -> DampingState:
-        unit = max(curvature, _SMALLEST / self.initial) if self.relative else 1.0
-        return DampingState(self.initial * unit, self.maximum * unit)
+        return _relative(self.initial, self.maximum, curvature if self.relative else 1.0)
 
     def accepted(self, state: DampingState, gain_ratio: float) -> DampingState:
         del gain_ratio
@@ -199,8 +211,7 @@ class GainRatio:
             raise ValueError(f"up={self.up!r} and down={self.down!r} must exceed 1")
 
     def start(self, curvature: float) -> DampingState:
-        curvature = max(curvature, _SMALLEST / self.initial)
-        return DampingState(self.initial * curvature, self.maximum * curvature)
+        return _relative(self.initial, self.maximum, curvature)
 
     def accepted(self, state: DampingState, gain_ratio: float) -> DampingState:
         if gain_ratio > self.high:
@@ -243,6 +254,9 @@ class MarquardtMetric:
 
     floor: float = 1e-6
 
+    def __post_init__(self) -> None:
+        _positive(floor=self.floor)
+
     @property
     def needs_column_norms(self) -> bool:
         return True
@@ -258,6 +272,9 @@ class MoreMetric:
     independent of the units of the parameters, which plain residual functions need."""
 
     floor: float = 1e-30
+
+    def __post_init__(self) -> None:
+        _positive(floor=self.floor)
 
     @property
     def needs_column_norms(self) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from marquardt._types import FloatArray
+from marquardt.blas_threads import one_thread_if_small
 from marquardt.datasets import DATASETS, TwoSpirals, two_spirals
 from marquardt.result import Iteration, Result
 
@@ -71,18 +72,15 @@ def spirals_demo(callback: Callback | None = None) -> SpiralsFit:
     spirals = two_spirals()
     network = MLP([Input(2), Sigmoid(25), Softmax(2)])
     started = time.perf_counter()
-    result = minimize(
-        NetworkProblem(network, spirals.X_train, spirals.T_train), spirals.w0, callback=callback
-    )
+    problem = NetworkProblem(network, spirals.X_train, spirals.T_train)
+    with one_thread_if_small(network.n_params):
+        result = minimize(problem, spirals.w0, callback=callback)
     return SpiralsFit(spirals, network, result, time.perf_counter() - started)
 
 
 def spirals_text(fit: SpiralsFit) -> str:
     """The outcome, in the form of the fit report."""
-    lines = [
-        "[[Two spirals]]",
-        "    2 inputs, 25 sigmoid, 2 softmax; 127 parameters; sum of squared errors on one-hot targets",
-    ]
+    lines = ["[[Two spirals]]", "    2 inputs, 25 sigmoid, 2 softmax; 127 parameters; sum of squared errors"]
     lines += [f"    {fit.result.status.name.lower().replace('_', ' ')}: {fit.result.message}"]
     lines += [
         f"    {fit.result.n_iter} iterations, {fit.result.n_jacobians} Jacobians, {fit.seconds:.2g} s",
@@ -119,20 +117,33 @@ def spirals_html(fit: SpiralsFit) -> str:
         "held out": (s.X_test, s.T_test.argmax(axis=1)),
     }
     decision = plots.decision(lambda X: fit.network.predict(fit.result.w, X)[:, 1], groups)
+    about = (
+        "The answer of the network over the plane; the color is the probability of the second spiral. "
+        "Dots are training points, diamonds are held out."
+    )
     shown = [
-        picture(decision, "map of the network's answer with the points of both spirals",
-                "The answer of the network over the plane: the color is the probability of the second spiral. "
-                "Dots are training points, diamonds are held out."),
-        picture(plots.performance(columns), "cost against iteration", "Cost (half the SSE) at every iteration."),
-        picture(plots.training_state(columns), "state of the training", "Cost, gradient, damping and gain ratio."),
-    ]  # fmt: skip
+        picture(decision, "map of the network's answer with the points of both spirals", about),
+        picture(
+            plots.performance(columns), "cost against iteration", "Cost, half the SSE, at every iteration."
+        ),
+        picture(
+            plots.training_state(columns), "state of the training", "Cost, gradient, damping, gain ratio."
+        ),
+    ]
     rows = [[name, str(n), f"{100 * accuracy:.2f} %", f"{sse:.4g}"] for name, n, accuracy, sse in fit.rows()]
     *_, (_, _, accuracy, _) = fit.rows()
+    numbers = [
+        (f"{100 * accuracy:.0f} %", "of the held-out points right"),
+        (str(fit.result.n_iter), "iterations"),
+        (duration(fit.seconds), "of training"),
+    ]
     parts = [
-        cards([(f"{100 * accuracy:.0f} %", "of the held-out points right"), (str(fit.result.n_iter), "iterations"),
-               (duration(fit.seconds), "of training")]),
-        "<h2>Scores</h2>", table(["points", "number", "right", "SSE"], rows, numeric=(1, 2, 3)), f"<p>{_REMARK}</p>",
-        "<h2>Pictures</h2>", grid(shown),
-    ]  # fmt: skip
-    lead = "2 inputs, 25 sigmoid, 2 softmax, trained on the sum of squared errors by the Levenberg-Marquardt method"
+        cards(numbers),
+        "<h2>Scores</h2>",
+        table(["points", "number", "right", "SSE"], rows, numeric=(1, 2, 3)),
+        f"<p>{_REMARK}</p>",
+        "<h2>Pictures</h2>",
+        grid(shown),
+    ]
+    lead = "2 inputs, 25 sigmoid, 2 softmax: sum of squared errors, by the Levenberg-Marquardt method"
     return page("Two spirals", lead, parts, f"marquardt {__version__}. {fit.result.message}")

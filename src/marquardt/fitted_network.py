@@ -48,9 +48,8 @@ class FittedNetwork:
         for name, length in wanted.items():
             values = getattr(self, name)
             if values.shape != (length,) or values.dtype != np.float64:
-                raise ValueError(
-                    f"{name} is {values.dtype} of shape {values.shape}, but {net!r} needs float64 of shape ({length},)"
-                )
+                found = f"{values.dtype} of shape {values.shape}"
+                raise ValueError(f"{name} is {found}, but {net!r} needs float64 of shape ({length},)")
             if not np.isfinite(values).all():
                 raise ValueError(f"{name} holds NaN or infinite values")
         if (self.x_scale == 0).any() or (self.y_scale == 0).any():

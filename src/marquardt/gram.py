@@ -37,6 +37,7 @@ class Scratch:
     """Buffers that one problem reuses from iteration to iteration."""
 
     buffers: dict[object, FloatArray] = field(default_factory=dict)
+    remembered: tuple[FloatArray, FloatArray] | None = None
 
     def table(self, name: object, rows: int, columns: int) -> FloatArray:
         """A (rows, columns) C-contiguous table, contents undefined, valid until the next same name."""
@@ -45,6 +46,12 @@ class Scratch:
         if buffer is None or buffer.size < size:
             buffer = self.buffers[name] = np.empty(size)
         return buffer[:size].reshape(rows, columns)
+
+    def inner_products(self, inputs: FloatArray) -> FloatArray:
+        """inputsᵀ inputs, remembered for as long as the same array comes."""
+        if self.remembered is None or self.remembered[0] is not inputs:
+            self.remembered = (inputs, inputs.T @ inputs)
+        return self.remembered[1]
 
 
 @dataclass(frozen=True)

@@ -188,7 +188,7 @@ def _columns_section(record: FitRecord) -> str:
     rows = []
     for e in effects:
         span, _, change = change_text(e, record, len(record.targets) > 1).partition(": ")
-        rows.append([e.name, f"{e.importance:.4f} ± {e.sd:.4f}", span, change])
+        rows.append([e.name, f"{e.importance:.3f} ± {e.sd:.3f}", span, change])
     caption = (
         "What each column is worth: R² lost when its values are shuffled among the rows. "
         "Columns that say the same share their worth."

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-from scipy.linalg.blas import dsyrk
 
 from marquardt._types import FloatArray
+from marquardt.cogram import structured_cogram
 from marquardt.gram import (
     CHUNK_BYTES,
     LayerFactors,
@@ -196,15 +196,7 @@ class KhatriRaoJacobian:
         That form needs weights that depend on a unit's input only (one value a layer, one value an
         input); for others the columns of J are summed unit by unit, at O(n²p) time and O(n²) memory.
         """
-        n, K, N = self.shape[0], self.n_outputs, self.n_samples
-        total = np.zeros((n, n))
-        for layer in self.layers:
-            own = np.ones(layer.shape) if weights is None else weights[layer.block].reshape(layer.shape)
-            if np.array_equal(own, np.broadcast_to(own[:1], own.shape)):
-                _add_cokernel(layer, own[0], total.reshape(K, N, K, N))
-            else:
-                _add_unit_by_unit(layer, own, total)
-        return total
+        return structured_cogram(self.layers, self.n_outputs, weights, self.scratch)
 
     def column_sqnorms(self) -> FloatArray:
         result = np.empty(self.shape[1])
@@ -234,35 +226,3 @@ class KhatriRaoJacobian:
             jacobian_columns(self.layers, k, one)
             columns[:, k] = one
         return columns.reshape(self.shape[1], -1).T
-
-
-def _add_cokernel(layer: LayerFactors, weights: FloatArray, total: FloatArray) -> None:
-    """total[k, :, j, :] += (Δ_kᵀ Δ_j) ∘ (Aᵀ diag(weights) A), for j >= k."""
-    inputs = layer.inputs if (weights == 1.0).all() else layer.inputs * np.sqrt(weights)[:, None]
-    products = inputs.T @ inputs  # (N, N), by dsyrk
-    K = total.shape[0]
-    shared = layer.sensitivity.shape[0] == 1
-    for k in range(K):
-        if layer.diagonal:
-            roots = layer.sensitivity[0 if shared else k]
-            total[k, :, k, :] += products * roots[:, None] * roots
-            continue
-        for j in range(k, K):
-            pairs = layer.sensitivity[k].T @ layer.sensitivity[j]
-            pairs *= products
-            total[k, :, j, :] += pairs
-
-
-def _add_unit_by_unit(layer: LayerFactors, weights: FloatArray, total: FloatArray) -> None:
-    K, N = total.shape[0] // layer.inputs.shape[1], layer.inputs.shape[1]
-    for unit, own in enumerate(weights):
-        scaled = layer.inputs * np.sqrt(own)[:, None]
-        if layer.diagonal:
-            shared = layer.sensitivity.shape[0] == 1
-            rows = slice(unit * N, (unit + 1) * N)
-            columns = scaled * layer.sensitivity[0 if shared else unit]
-            total[rows, rows] += columns.T @ columns
-        else:
-            columns = (scaled[:, None, :] * layer.sensitivity[None, :, unit, :]).reshape(len(own), K * N)
-            # columnsᵀ columns; `total` row-major, upper triangle = its transpose column-major, lower triangle
-            dsyrk(1.0, columns.T, beta=1.0, c=total.T, trans=0, lower=1, overwrite_c=1)

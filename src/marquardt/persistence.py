@@ -127,9 +127,11 @@ def _record(data: Mapping[str, Any], arrays: Arrays) -> FitRecord:
     status = _text(data["status"])
     if status not in Status.__members__:
         raise ValueError(f"unknown status {status[:40]!r}")
+    texts: dict[str, Any] = {name: _text(data[name]) for name in _RECORD_TEXTS}
+    lists: dict[str, Any] = {name: _texts(data[name]) for name in _RECORD_LISTS}
     return FitRecord(
-        **{name: _text(data[name]) for name in _RECORD_TEXTS},
-        **{name: _texts(data[name]) for name in _RECORD_LISTS},
+        **texts,
+        **lists,
         n_columns=int(data["n_columns"]),
         n_features=int(data["n_features"]),
         n_params=int(data["n_params"]),
@@ -189,3 +191,11 @@ def _texts(values: Any) -> tuple[str, ...]:
     if not isinstance(values, list):
         raise TypeError(f"{str(values)[:40]!r} is not a list")
     return tuple(_text(value) for value in values)
+
+
+def _regressor_data(regressor: LMRegressor) -> tuple[dict[str, Any], dict[str, Any]]:
+    raise NotImplementedError
+
+
+def _regressor(header: Mapping[str, Any], arrays: Arrays) -> LMRegressor:
+    raise NotImplementedError

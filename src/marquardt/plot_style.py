@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -75,7 +75,7 @@ def empty_figure(width: float, height: float, rows: int = 1, columns: int = 1) -
     return figure, axes
 
 
-def draw_legend(axes: Axes, loc: str = "best") -> None:
+def draw_legend(axes: Axes, loc: Literal["best", "upper left"] = "best") -> None:
     legend = axes.legend(
         loc=loc, fontsize=9, frameon=True, framealpha=0.85, edgecolor="none", handletextpad=0.5
     )

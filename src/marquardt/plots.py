@@ -194,7 +194,7 @@ def importance(names: Sequence[str], means: ArrayLike, sds: ArrayLike, limit: in
     axes.barh(np.arange(len(order)), mean[order], xerr=sd[order], color=COLORS["training"], height=0.62,
               ecolor=INK, error_kw={"elinewidth": 1, "capsize": 2})  # fmt: skip
     axes.axvline(0.0, color=MUTED, linewidth=1)
-    axes.set_yticks(np.arange(len(order)), [axis_label(names[i]) for i in order])
+    axes.set_yticks(np.arange(len(order)), [axis_label(str(names[int(i)])) for i in order])
     axes.set_xlabel("loss of R² when the column is shuffled")
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
@@ -256,8 +256,8 @@ def decision(
     for name, (X, label) in groups.items():
         for value in (0, 1):
             points = X[np.asarray(label) == value]
-            axes.scatter(*points.T, s=14 if name == "training" else 24, color=classes[value], edgecolors="white",
-                         linewidths=0.4, marker=_MARKERS.get(name, "o"), zorder=3)  # fmt: skip
+            axes.scatter(*points.T, s=14 if name == "training" else 24, color=classes[value], linewidths=0.4,
+                         edgecolors="white", marker=_MARKERS.get(name, "o"), zorder=3)  # fmt: skip
     axes.set(xlabel="x", ylabel="y", aspect="equal")
     axes.grid(visible=False)
     return figure

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
+_PATIENCE = 10.0  # seconds without a plain line
 _CURVE = 32  # width of the drawn cost curve, in characters
 
 
@@ -41,7 +42,7 @@ class Progress:
         self._console: Console | None = None
         self._live: Live | None = None
         self._last: Iteration | None = None
-        self._shown = True
+        self._shown, self._printed_at = True, 0.0
         self._costs: list[float] = []
         if not quiet:
             from rich.console import Console
@@ -70,13 +71,14 @@ class Progress:
             self._costs = []
         self._costs.append(iteration.cost)
         self._last, self._shown = iteration, False
-        if self._live is None and _is_milestone(iteration.iteration):
+        waited = iteration.time - self._printed_at > _PATIENCE
+        if self._live is None and (waited or _is_milestone(iteration.iteration)):
             self._print(iteration)
 
     def _print(self, iteration: Iteration) -> None:
         if self._console is not None:
             self._console.print(progress_line(iteration), markup=False)
-        self._shown = True
+        self._shown, self._printed_at = True, iteration.time
 
     def _table(self) -> Table:
         from rich.table import Table

@@ -209,11 +209,14 @@ def _columns(record: FitRecord) -> list[str]:
     effects = sorted(record.effects, key=lambda effect: -effect.importance)
     name_width = min(28, max(len(effect.name) for effect in effects) + 2)
     largest = max(effects[0].importance, 1e-12)
-    lines = ["loss of R² when the column is shuffled; change of the mean prediction from low to high values:"]
+    lines = [
+        "Worth: R² lost when the column is shuffled. Push: change of the mean prediction from low to high.",
+        f"{'column':<{name_width}}{'worth':<27}push",
+    ]
     many = len(record.targets) > 1
     for effect in effects[:30]:
         bar = "█" * round(10 * max(effect.importance, 0.0) / largest)
-        loss = f"{effect.importance:8.4f} ± {effect.sd:.4f}"
+        loss = f"{effect.importance:.3f} ± {effect.sd:.3f}"
         lines.append(
             f"{_cut(effect.name, name_width - 2):<{name_width}}{loss}  {bar:<10}  "
             f"{change_text(effect, record, many)}"

@@ -85,15 +85,17 @@ class ResidualProblem:
         """r_dd ≈ (2/h) ((r(w + hd) − r(w))/h − Jd), h = 0.1 (Transtrum & Sethna 2012, section 3.2).
 
         None where the shifted residual is not finite, or differs from its linear prediction by no more
-        than rounding: then the difference is noise, and there is no curvature worth a correction.
+        than a hundred times the rounding of w and r: the quotient would be noise, and would hold a fit
+        back from its last digits.
         """
         h = 0.1
         shifted = self.residual(at.w + h * direction)
         if not np.isfinite(shifted).all():
             return None
         difference = shifted - at.residual - h * at.jacobian.mv(direction)
-        rounding = 100 * np.finfo(float).eps * float(np.linalg.norm(at.residual))
-        if float(np.linalg.norm(difference)) <= rounding:
+        from_w = float(np.sqrt(at.jacobian.column_sqnorms() @ at.w**2))
+        rounding = float(np.finfo(float).eps) * (from_w + float(np.linalg.norm(at.residual)))
+        if float(np.linalg.norm(difference)) <= 100 * rounding:
             return None
         return (2.0 / h**2) * difference
 

@@ -96,6 +96,13 @@ class RatioProbing:
     decades: float = 1.0
     count: int = 9
 
+    def __post_init__(self) -> None:
+        if not (0 < self.target < 1 and self.decades > 0 and self.count >= 2):
+            raise ValueError(
+                f"target={self.target!r} must be between 0 and 1, decades={self.decades!r} positive, "
+                f"count={self.count!r} at least 2"
+            )
+
     def run(self, attempt: Attempt, rule: DampingRule, state: DampingState) -> Found:
         del rule
         rejected = n_costs = 0

@@ -80,14 +80,14 @@ class Stopping:
                 Status.GRADIENT_TOLERANCE,
                 f"largest gradient entry {now.gradient_norm:.3g} <= tolerance {self.gradient_tolerance:.3g}",
             )
+        if now.iteration > 0 and (small := self._small_step(now, w_norm)) is not None:
+            return small
         if self.max_fail is not None and fails >= self.max_fail:
             return Status.MAX_FAIL, f"validation cost did not improve for {fails} iterations"
         if now.iteration >= self.max_iter:
             return Status.MAX_ITER, f"{now.iteration} iterations, limit {self.max_iter}"
         if self.max_time is not None and now.time >= self.max_time:
             return Status.MAX_TIME, f"{now.time:.3g} s, limit {self.max_time:.3g} s"
-        if now.iteration > 0:
-            return self._small_step(now, w_norm)
         return None
 
     def _small_step(self, now: Iteration, w_norm: float) -> tuple[Status, str] | None:

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NUMERIC_SHARE = 0.8  # a text column of which this share are numbers is a numeric column with stray text
-CATEGORY_LIMIT = (
-    50  # more categories than this are an identifier or free text: one input each would drown the fit
-)
+FEW_CATEGORIES, CATEGORY_LIMIT = (
+    10,
+    50,
+)  # between them, at most half as many categories as rows; more are names
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,7 @@ class TableEncoder:
         """
         if categorical:
             choose_columns(frame, ",".join(categorical), "categorical")
-        columns = tuple(
-            _fit_column(frame[name], str(name), str(name) in categorical) for name in frame.columns
-        )
+        columns = tuple(_fit_column(frame[c], str(c), str(c) in categorical) for c in frame.columns)
         if not any(column.feature_names for column in columns):
             reasons = "; ".join(f"{c.name!r}: {c.reason}" for c in columns if isinstance(c, DroppedColumn))
             raise TableError(f"no input column is left to learn from ({reasons or 'the table has none'})")
@@ -187,7 +186,7 @@ class TableEncoder:
         """
         try:
             return cls(tuple(_column_from_dict(dict(entry)) for entry in data["columns"]))
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"the encoder's data are malformed: {error}") from error
 
 
@@ -220,7 +219,8 @@ def _fit_categorical(texts: pd.Series, name: str, asked: bool) -> Column:
     categories = tuple(sorted(str(value) for value in counts.index))
     if len(categories) == 1:
         return DroppedColumn(name, f"constant ({categories[0]!r})")
-    if not asked and len(categories) > max(2, min(CATEGORY_LIMIT, len(texts) // 2)):
+    limit = min(CATEGORY_LIMIT, max(FEW_CATEGORIES, len(texts) // 2))
+    if not asked and (len(categories) > limit or len(categories) == len(texts)):
         return DroppedColumn(
             name, f"{len(categories)} different texts in {len(texts)} rows, so a name or free text"
         )
@@ -234,7 +234,7 @@ def _encode_column(
 ) -> FloatArray:
     n_missing = int(series.isna().sum())
     if isinstance(column, NumericColumn):
-        instead = f"median {column.fill:g} used instead"
+        instead = f"median {column.fill:.4g} used instead"
         numbers = as_numbers(series)
         stray = series[numbers.isna() & series.notna()].astype(str)
         if n_missing:
@@ -256,7 +256,7 @@ def _encode_column(
         notes.append(
             f"{column.name!r}: {_cells(len(unseen))} not seen in training ({shown}), taken as none of them"
         )
-    return np.column_stack([(texts == category).to_numpy(dtype=float) for category in column.categories])
+    return np.column_stack([np.asarray(texts == name, dtype=float) for name in column.categories])
 
 
 def _refuse_infinite(values: FloatArray, name: str) -> None:

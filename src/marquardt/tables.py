@@ -151,7 +151,7 @@ def _read_excel(name: str, sheet: str | None) -> pd.DataFrame:
         with pd.ExcelFile(name) as book:
             if sheet is not None and sheet not in book.sheet_names:
                 raise TableError(f"--sheet {sheet!r} is not in {name!r}: it has {listing(book.sheet_names)}")
-            return book.parse(sheet if sheet is not None else 0, na_values=list(MISSING))
+            return pd.read_excel(book, sheet if sheet is not None else 0, na_values=list(MISSING))
     except TableError:
         raise
     except Exception as error:  # openpyxl and zipfile raise many kinds for a damaged workbook

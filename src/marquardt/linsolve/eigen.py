@@ -24,7 +24,7 @@ class Eigen:
         recycle: DampedSystem | None = None,
     ) -> EigenSystem:
         del recycle
-        gram = jacobian.gram()
+        gram = np.triu(jacobian.gram())  # below the diagonal may stand anything, NaN included
         p = len(gram)
         if prior is not None:
             gram.ravel()[:: p + 1] += prior

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy.special import erf, expit
+from scipy.special import expit, ndtr
 
 from marquardt._types import FloatArray
 
@@ -157,12 +157,12 @@ class GeluActivation:
     """φ(z) = zΦ(z), Φ the normal distribution function;  φ' = Φ + zN;  φ'' = N(2 − z²)."""
 
     def value(self, z: FloatArray, out: FloatArray) -> FloatArray:
-        np.multiply(z, 0.5 * (1.0 + erf(z / np.sqrt(2.0))), out=out)
+        np.multiply(z, ndtr(z), out=out)
         return out
 
     def slope(self, z: FloatArray, a: FloatArray) -> FloatArray:
         del a
-        return 0.5 * (1.0 + erf(z / np.sqrt(2.0))) + z * _normal_density(z)
+        return ndtr(z) + z * _normal_density(z)
 
     def curvature(self, z: FloatArray, a: FloatArray, slope: FloatArray) -> FloatArray:
         del a, slope

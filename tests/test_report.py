@@ -1,0 +1,161 @@
+"""The reports: what they say, in text, HTML and JSON."""
+
+from __future__ import annotations
+
+import html.parser
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from marquardt.fit_record import ColumnEffect, Outcome
+from marquardt.html_report import html_report
+from marquardt.json_report import json_report
+from marquardt.report import advice, duration, number, overfit_ratio, r_squared, text_report
+from small_model import small_model
+
+RECORD = small_model().record
+
+
+def outcome(error, n_samples=50):
+    y = np.linspace(0, 10, n_samples)[:, None]
+    return Outcome(y, y + error * np.resize([1.0, -1.0], (n_samples, 1)))
+
+
+def test_scores():
+    scores = Outcome(np.array([[0.0, 1.0], [2.0, 1.0]]), np.array([[1.0, 1.0], [2.0, 1.0]]))
+    assert scores.scores(0) == {"R2": 0.5, "RMSE": np.sqrt(0.5), "MAE": 0.5}
+    assert np.isnan(scores.scores(1)["R2"])  # equal targets
+    assert np.isnan(Outcome(np.ones((1, 1)), np.ones((1, 1))).scores(0)["R2"])
+
+
+def test_the_text_has_every_section_and_no_long_line():
+    text = text_report(RECORD)
+    assert re.findall(r"\[\[(\w+)\]\]", text) == ["Data", "Network", "Training", "Scores", "Columns", "Advice"]
+    assert max(map(len, text.splitlines())) <= 110
+    for piece in (
+        "small.csv, 60 rows: 45 to train, 15 held out",
+        "3 columns, 5 inputs of the network after encoding",
+        "'unit' dropped: constant ('mg')",
+        "'dose': 1 value is missing, median",
+        "5 inputs, 4 tanh, 1 linear",
+        "29 (1.6 training values each)",
+        "max iter: 15 iterations, limit 15.",
+        "0.2 to 1.8: +4.8 mg/L",
+    ):
+        assert piece in re.sub(r"\s+", " ", text), piece
+
+
+def test_the_text_of_several_targets_and_no_held_out_rows():
+    text = text_report(small_model(n_targets=2).record)
+    assert "minus -4.8" in text
+    text = text_report(small_model(held_out=False).record)
+    assert "held out       " not in text and "No rows were held out" in text
+
+
+def test_the_text_of_early_stopping():
+    assert "the best on the validation rows" in text_report(small_model(validation=True).record)
+
+
+def test_many_columns_are_cut():
+    effects = tuple(ColumnEffect(f"c{i}", 1.0, 0.0, "0", "1", (1.0,)) for i in range(40))
+    assert "... and 10 more" in text_report(replace(RECORD, effects=effects))
+    assert "[[Columns]]" not in text_report(replace(RECORD, effects=()))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"held_out": None}, "No rows were held out, so these scores say nothing about new rows: use"),
+        ({"held_out": outcome(1.0, 20), "train": outcome(1.0)}, "Only 20 rows are held out: their scores change"),
+        ({"held_out": outcome(3.0), "train": outcome(1.0)}, "The error on held-out rows is 3 times that on training"),
+        ({"held_out": outcome(9.0), "train": outcome(9.0)}, "The network explains less than half of the variance"),
+        ({"n_params": 1000}, "The network has more parameters (1000) than there are training values (45)"),
+        ({"success": False}, "The fit failed: these numbers are those of the best parameters before it did"),
+        ({}, "Without measurable effect on the predictions: salt. Try --drop salt."),
+    ],
+)
+def test_advice(change, sentence):
+    assert any(said.startswith(sentence) for said in advice(replace(RECORD, **change)))
+
+
+def test_advice_after_early_stopping_does_not_repeat_it():
+    record = replace(small_model(validation=True).record, train=outcome(1.0), held_out=outcome(3.0))
+    said = " ".join(advice(record))
+    assert "larger --alpha" in said and "Try --early-stopping" not in said
+
+
+def test_a_good_fit_needs_no_advice():
+    record = replace(RECORD, train=outcome(0.1), held_out=outcome(0.1), effects=())
+    assert advice(record) == []
+    assert "[[Advice]]" not in text_report(record)
+
+
+def test_overfit_ratio_at_the_floor():
+    assert overfit_ratio(replace(RECORD, train=outcome(0.0), held_out=outcome(1e-13))) == 1.0
+    assert np.isnan(overfit_ratio(replace(RECORD, held_out=None)))
+
+
+def test_numbers():
+    assert (number(0.0), number(1e-9), r_squared(1.0), r_squared(-3.0)) == ("0", "1e-09", "1.0000", "-3.0000")
+    assert r_squared(1 - 3e-9) == "0.9999999970"
+    assert (duration(0.05), duration(59.9), duration(3600)) == ("0.05 s", "60 s", "60 min 0 s")
+
+
+class Page(html.parser.HTMLParser):
+    """Collects tags and addresses, and checks that tags are closed in order."""
+
+    VOID = ("meta", "img", "br")
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.addresses, self.tags = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.addresses += [value for name, value in attrs if name in ("src", "href", "action", "data")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_html_is_whole_and_asks_for_nothing():
+    page = Page()
+    page.feed(html_report(RECORD))
+    assert page.open == []
+    assert page.tags.count("img") == 6
+    assert all(address.startswith("data:image/png;base64,") for address in page.addresses)
+    assert not {"script", "link", "iframe", "form", "object"} & set(page.tags)
+
+
+def test_names_from_the_table_cannot_write_html():
+    evil = '<script>alert("x")</script>'
+    record = replace(
+        RECORD, source=evil, targets=(evil,), units=(evil,), notes=(evil,), message=evil, network=evil,
+        effects=(ColumnEffect(evil, 1.0, 0.1, evil, evil, (1.0,)),), version=evil, settings={evil: evil},
+    )  # fmt: skip
+    text = html_report(record)
+    assert "<script" not in text and "&lt;script&gt;" in text
+
+
+@pytest.mark.parametrize("model", [small_model(n_targets=2), small_model(held_out=False)], ids=["two", "no held out"])
+def test_other_shapes_of_html(model):
+    page = Page()
+    page.feed(html_report(model.record))
+    assert page.open == []
+
+
+def test_html_of_a_run_without_iterations():
+    assert "<h2>Training</h2>" not in html_report(replace(RECORD, history=type(RECORD.history)(), effects=()))
+
+
+def test_json():
+    data = json.loads(json.dumps(json_report(RECORD), allow_nan=False))
+    assert data["scores"]["answer"]["held_out"]["n"] == 15
+    assert data["columns"][0]["changes"] == {"answer": 4.8}
+    record = replace(RECORD, held_out=Outcome(np.ones((2, 1)), np.ones((2, 1))))
+    assert json_report(record)["scores"]["answer"]["held_out"]["R2"] is None

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from marquardt.damping import GainRatio, Identity, MarquardtMetric, MoreMetric, Multiplicative, Nielsen
 from marquardt.least_squares_fit import LeastSquaresFit, least_squares
 from marquardt.linsolve import QR, Auto, Cholesky, Dual, Eigen
-from marquardt.lm import Geodesic, Method, minimize
+from marquardt.lm import minimize
+from marquardt.method import Geodesic, Method
 from marquardt.models.layers import (
     Elu,
     Gelu,

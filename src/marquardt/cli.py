@@ -116,8 +116,13 @@ def fit(
     ] = Activation.tanh,
     alpha: Annotated[float, _option("Training", "Weight penalty, against overfitting, e.g. 0.01.")] = 0.0,
     early_stopping: Annotated[
-        bool, _option("Training", "Stop where rows set aside are fitted best.", "--early-stopping")
-    ] = False,
+        bool,
+        _option(
+            "Training",
+            "Stop where a tenth of the training rows, set aside, is fitted best.",
+            "--early-stopping/--no-early-stopping",
+        ),
+    ] = True,
     starts: Annotated[int, _option("Training", "Random starts; the best fit is kept.")] = 1,
     jobs: Annotated[int, _option("Training", "Processes for the starts; -1 takes every core.")] = 1,
     max_iter: Annotated[int, _option("Training", "Limit of iterations.")] = 1000,

@@ -13,8 +13,8 @@ Only the upper triangle is right.
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg.blas import dsyrk
 
+from marquardt._lapack import dsyrk
 from marquardt._types import FloatArray
 from marquardt.gram import LayerFactors, Scratch
 

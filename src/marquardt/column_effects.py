@@ -20,6 +20,7 @@ Predict = Callable[["pd.DataFrame"], FloatArray]
 ROWS = 2000  # more rows than this only cost time: the standard error of an importance is below 1 % then
 REPEATS = 10
 QUANTILES = (0.1, 0.9)
+TOGETHER, PAIRS = 0.95, 4  # correlation from which on pairs are told, and how many of them
 
 
 def column_effects(
@@ -65,6 +66,31 @@ def column_effects(
         mean, sd = float(found.importances_mean[i]), float(found.importances_std[i])
         effects.append(ColumnEffect(column.name, mean, sd, low, high, tuple(float(c) for c in changes)))
     return tuple(effects)
+
+
+def columns_that_move_together(encoder: TableEncoder, X: FloatArray) -> list[str]:
+    """A sentence for each pair of numeric columns that carry nearly the same information.
+
+    Parameters
+    ----------
+    encoder : TableEncoder
+    X : ndarray (n_samples, n_features)
+        Encoded rows.
+    """
+    names = list(encoder.feature_names)
+    numeric = [names.index(column.name) for column in encoder.used if isinstance(column, NumericColumn)]
+    numeric = [i for i in numeric if np.ptp(X[:, i]) > 0][:200]  # pairs grow as the square
+    if len(numeric) < 2:
+        return []
+    correlation = np.corrcoef(X[:, numeric], rowvar=False)
+    pairs = [(i, j) for i in range(len(numeric)) for j in range(i) if abs(correlation[i, j]) >= TOGETHER]
+    pairs.sort(key=lambda pair: -abs(correlation[pair]))
+    sentences = [
+        f"{names[numeric[j]]!r} and {names[numeric[i]]!r} move together (correlation "
+        f"{correlation[i, j]:.2f}): what each does alone is uncertain"
+        for i, j in pairs[:PAIRS]
+    ]
+    return sentences + ([f"so do {len(pairs) - PAIRS} more pairs"] if len(pairs) > PAIRS else [])
 
 
 class _Predictor:

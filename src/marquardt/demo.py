@@ -34,7 +34,7 @@ def table_demo(name: str, callback: Callback | None = None) -> TableModel:
     from marquardt.table_model import FitOptions, fit_table
 
     dataset = DATASETS[name]
-    options = FitOptions(hidden=(20,), early_stopping=True, units=(dataset.unit,))
+    options = FitOptions(units=(dataset.unit,))
     return fit_table(dataset.load(), [dataset.target], options, source=f"{name}.csv", callback=callback)
 
 

@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
-from scipy.linalg.blas import dgemm, dsyrk
 
+from marquardt._lapack import dgemm, dsyrk
 from marquardt._types import FloatArray
 
 CHUNK_BYTES = 16 * 2**20

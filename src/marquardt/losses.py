@@ -68,7 +68,7 @@ class SquaredError:
     targets: FloatArray
     root_weights: FloatArray | None = None
 
-    @cached_property
+    @property
     def linear(self) -> bool:
         return isinstance(self.activation, Identity)
 

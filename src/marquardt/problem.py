@@ -12,9 +12,9 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg.lapack import dposv
 
 from marquardt._checks import check_samples, check_weights
+from marquardt._lapack import dposv
 from marquardt._types import FloatArray
 from marquardt.gram import LayerFactors, Scratch, structured_gram
 from marquardt.jacobian import Jacobian, KhatriRaoJacobian

@@ -13,7 +13,7 @@ WIDTH = 100
 _LABEL = 16  # width of the labels on the left
 
 # From this ratio of held-out error to training error on, the report speaks of overfitting.
-OVERFIT_RATIO = 1.5
+OVERFIT_RATIO = 2.0
 FEW_ROWS = 30
 
 
@@ -175,7 +175,7 @@ def _training(record: FitRecord) -> list[str]:
             "cost", f"{number(first.cost)} at the start, {number(last.cost)} at the end (scaled units)"
         )
         work = f"{record.n_iter} iterations, {last.n_jacobians} Jacobians, {last.n_costs} costs"
-        lines += _item("work", f"{work}; {duration(record.seconds)} in all")
+        lines += _item("work", f"{work} in {duration(last.time)} ({duration(record.seconds)} with the scores)")
         if record.early_stopping:
             validation = record.history.column("validation_cost")
             best = int(np.nanargmin(validation))

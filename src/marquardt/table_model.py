@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from marquardt._types import FloatArray
-from marquardt.column_effects import column_effects
+from marquardt.blas_threads import one_thread_if_small
+from marquardt.column_effects import column_effects, columns_that_move_together
 from marquardt.columns import TableError, target_values
 from marquardt.fit_record import FitRecord, Outcome
 from marquardt.fitted_network import FittedNetwork
@@ -46,7 +47,8 @@ class FitOptions:
         Processes for the starts; -1 takes every core.
     max_iter : int
     early_stopping : bool
-        Stop where a tenth of the training rows, set aside, is fitted best.
+        Stop where a tenth of the training rows, set aside, is fitted best.  On by default, as in MATLAB's
+        `fitnet`: without it, many parameters and few rows fit noise.
     alpha : float
         Weight penalty: ½ alpha |w|² is added to the cost (scaled units).
     drop, categorical : tuple of str
@@ -62,7 +64,7 @@ class FitOptions:
     starts: int = 1
     jobs: int = 1
     max_iter: int = 1000
-    early_stopping: bool = False
+    early_stopping: bool = True
     alpha: float = 0.0
     drop: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
@@ -77,8 +79,7 @@ class FitOptions:
         said = {"seed": str(self.seed), "alpha": f"{self.alpha:g}"}
         if self.starts > 1:
             said["starts"] = str(self.starts)
-        if self.early_stopping:
-            said["early stopping"] = "yes"
+        said["early stopping"] = "on" if self.early_stopping else "off"
         return said
 
 
@@ -163,7 +164,8 @@ def fit_table(
     encoder = TableEncoder.fit(inputs.iloc[train], options.categorical)
     X, replaced = encoder.encode(inputs)
     regressor = _regressor(options)
-    regressor.fit(X[train], y[train] if len(targets) > 1 else y[train, 0], callback=callback)
+    with one_thread_if_small(_n_params(X.shape[1], options.hidden, len(targets))):
+        regressor.fit(X[train], y[train] if len(targets) > 1 else y[train, 0], callback=callback)
     network = FittedNetwork.from_regressor(regressor)
 
     judged = held_out if len(held_out) >= 3 else train
@@ -180,7 +182,7 @@ def fit_table(
         units=tuple(options.units),
         n_columns=len(encoder.used),
         n_features=len(encoder.feature_names),
-        notes=(*notes, *encoder.decisions(), *replaced),
+        notes=(*notes, *encoder.decisions(), *replaced, *columns_that_move_together(encoder, X[train])),
         network=network.describe(),
         n_params=network.network.n_params,
         settings=options.as_text(),
@@ -228,6 +230,11 @@ def _split(n_samples: int, options: FitOptions) -> tuple[np.ndarray, np.ndarray]
         return everything, everything[:0]
     train, held_out = train_test_split(everything, test_size=n_held_out, random_state=options.seed)
     return np.sort(train), np.sort(held_out)
+
+
+def _n_params(n_inputs: int, hidden: Sequence[int], n_outputs: int) -> int:
+    sizes = (n_inputs, *hidden, n_outputs)
+    return sum((n_in + 1) * n_out for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True))
 
 
 def _regressor(options: FitOptions) -> LMRegressor:

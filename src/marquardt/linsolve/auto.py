@@ -54,6 +54,7 @@ class Auto:
         for _, side, solver in order:
             if free is None or 24 * side**2 <= free:
                 return solver
+        assert free is not None
         raise MemoryError(
             f"{p} parameters and {n} residuals: the primal solver needs {readable(24 * p**2)}, the dual "
             f"{readable(24 * n**2)}, and {readable(free)} are free. Take fewer units or fewer rows: the "

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
+from marquardt._lapack import dpotrf, dpotri, dpotrs
 from marquardt._types import FloatArray
 from marquardt.jacobian import Jacobian
 from marquardt.linsolve.system import DampedSystem, SingularSystemError

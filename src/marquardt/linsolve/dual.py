@@ -13,9 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.blas import dtrsm
-from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
+from marquardt._lapack import dpotrf, dpotri, dpotrs, dtrsm
 from marquardt._types import FloatArray
 from marquardt.jacobian import Jacobian
 from marquardt.linsolve.system import DampedSystem, SingularSystemError

@@ -1,0 +1,80 @@
+"""What the estimator and the command call by name: each name stands once, beside its object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from marquardt.damping import DampingRule, GainRatio, Multiplicative, Nielsen
+from marquardt.initialization import Initialization, default_initialization
+from marquardt.initialization import INITIALIZATIONS as _LAWS
+from marquardt.linsolve import QR, Auto, Cholesky, Dual, Eigen, LinearSolver
+from marquardt.lm import DEFAULT_DAMPING
+from marquardt.models.layers import (
+    Elu,
+    Gelu,
+    Layer,
+    Linear,
+    Logistic,
+    Relu,
+    Sigmoid,
+    Sine,
+    Softplus,
+    Swish,
+    Tanh,
+)
+from marquardt.models.mlp import MLP
+
+T = TypeVar("T")
+
+ACTIVATIONS: dict[str, type[Layer]] = {
+    "identity": Linear,
+    "logistic": Logistic,
+    "tanh": Tanh,
+    "relu": Relu,
+    "linear": Linear,
+    "sigmoid": Sigmoid,
+    "elu": Elu,
+    "softplus": Softplus,
+    "sine": Sine,
+    "gelu": Gelu,
+    "swish": Swish,
+}
+"""Hidden layers; the first four names are scikit-learn's."""
+
+SOLVERS: dict[str, LinearSolver] = {
+    "auto": Auto(),
+    "cholesky": Cholesky(),
+    "qr": QR(),
+    "dual": Dual(),
+    "eigen": Eigen(),
+}
+
+DAMPINGS: dict[str, DampingRule] = {
+    "auto": DEFAULT_DAMPING,
+    "nielsen": Nielsen(),
+    "trainlm": Multiplicative(),
+    "gain-ratio": GainRatio(),
+}
+
+INITIALIZATIONS = ("auto", *_LAWS)
+
+
+def chosen(value: str | T, table: Mapping[str, T]) -> T:
+    """The object of a name; an object is taken as it is.
+
+    Examples
+    --------
+    >>> chosen("qr", SOLVERS)
+    QR()
+    >>> chosen(QR(), SOLVERS)
+    QR()
+    """
+    return table[value] if isinstance(value, str) else value
+
+
+def chosen_law(value: str | Initialization, network: MLP) -> Initialization:
+    """The law of a name; "auto" depends on the network."""
+    if isinstance(value, str):
+        return default_initialization(network) if value == "auto" else _LAWS[value]()
+    return value

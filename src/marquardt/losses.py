@@ -11,14 +11,16 @@ first.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+from scipy.special import expit
 
 from marquardt._types import FloatArray
-from marquardt.models.activations import Activation, Identity, SoftmaxActivation
+from marquardt.models.activations import Activation, Identity, LogisticActivation, SoftmaxActivation
 
 
 class Loss(Protocol):
@@ -140,6 +142,104 @@ class SoftmaxSquaredError:
         shift = (a * z2).sum(axis=0) + (a * centered * z1).sum(axis=0)
         r2 = a * (centered * centered + z2 - shift)
         return r2 if self.root_weights is None else r2 * self.root_weights
+
+
+_SMALLEST_SHARE = 1e-150
+"""Floor of a probability in the residual (p − y)/√p of cross-entropy; its gradient does not depend on it."""
+
+
+@dataclass(frozen=True)
+class SoftmaxCrossEntropy:
+    """−Σ s_n Σ_k y_k log p_k with p = softmax(z): the multinomial negative log-likelihood.
+
+    The Hessian in z is H = diag(p) − ppᵀ = SSᵀ with S = diag(√p) − p√pᵀ, and S r = p − y has the solution
+    r = (p − y)/√p (Schraudolph 2002; checked in the tests).  The curvature of a path is that of z alone.
+    """
+
+    targets: FloatArray
+    root_weights: FloatArray | None = None
+
+    @property
+    def linear(self) -> bool:
+        return False
+
+    def _shares(self, z: FloatArray) -> FloatArray:
+        p = SoftmaxActivation().value(z, np.empty_like(z))
+        return np.maximum(p, _SMALLEST_SHARE, out=p)
+
+    def cost(self, z: FloatArray) -> float:
+        shifted = z - z.max(axis=0)
+        log_shares = shifted - np.log(np.exp(shifted).sum(axis=0))
+        entropies = -(self.targets * log_shares).sum(axis=0)
+        return float(entropies.sum() if self.root_weights is None else self.root_weights**2 @ entropies)
+
+    def residual(self, z: FloatArray) -> FloatArray:
+        p = self._shares(z)
+        return _times((p - self.targets) / np.sqrt(p), self.root_weights)
+
+    def seed(self, z: FloatArray) -> FloatArray:
+        p = self._shares(z)
+        roots = np.sqrt(p)
+        seed = -roots[:, None, :] * p[None, :, :]
+        outputs = np.arange(len(p))
+        seed[outputs, outputs] += roots
+        return _times(seed, self.root_weights)
+
+    def second(self, z: FloatArray, z1: FloatArray, z2: FloatArray) -> FloatArray:
+        del z1  # SᵀZ'': the third derivative of the loss gives nothing on the two spirals
+        p = self._shares(z)
+        return _times(np.sqrt(p) * (z2 - (p * z2).sum(axis=0)), self.root_weights)
+
+
+@dataclass(frozen=True)
+class LogisticCrossEntropy:
+    """−Σ s_n Σ_k y_k log p_k + (1 − y_k) log(1 − p_k) with p = logistic(z), each output on its own.
+
+    H = p(1 − p), so that the seed is √H and r = (p − y)/√H.
+    """
+
+    targets: FloatArray
+    root_weights: FloatArray | None = None
+
+    @property
+    def linear(self) -> bool:
+        return False
+
+    def cost(self, z: FloatArray) -> float:
+        entropies = (np.logaddexp(0.0, z) - self.targets * z).sum(axis=0)
+        return float(entropies.sum() if self.root_weights is None else self.root_weights**2 @ entropies)
+
+    def _root_curvature(self, z: FloatArray) -> FloatArray:
+        return np.sqrt(np.maximum(expit(z) * expit(-z), _SMALLEST_SHARE))
+
+    def residual(self, z: FloatArray) -> FloatArray:
+        return _times((expit(z) - self.targets) / self._root_curvature(z), self.root_weights)
+
+    def seed(self, z: FloatArray) -> FloatArray:
+        return _times(self._root_curvature(z), self.root_weights)
+
+    def second(self, z: FloatArray, z1: FloatArray, z2: FloatArray) -> FloatArray:
+        del z1
+        return _times(self._root_curvature(z) * z2, self.root_weights)
+
+
+def _times(values: FloatArray, root_weights: FloatArray | None) -> FloatArray:
+    return values if root_weights is None else values * root_weights
+
+
+LossOf = Callable[[Activation, FloatArray, "FloatArray | None"], Loss]
+"""Makes a loss from the output activation, the targets (K, N) and the row weights √s (N,)."""
+
+
+def cross_entropy(activation: Activation, targets: FloatArray, root_weights: FloatArray | None) -> Loss:
+    """The cross-entropy for a softmax or logistic output; ValueError for any other."""
+    if isinstance(activation, SoftmaxActivation):
+        return SoftmaxCrossEntropy(targets, root_weights)
+    if isinstance(activation, LogisticActivation):
+        return LogisticCrossEntropy(targets, root_weights)
+    raise ValueError(
+        f"cross-entropy needs a Softmax or Logistic output layer, not {type(activation).__name__}"
+    )
 
 
 def squared_error(activation: Activation, targets: FloatArray, root_weights: FloatArray | None) -> Loss:

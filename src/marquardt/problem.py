@@ -18,7 +18,7 @@ from marquardt._lapack import dposv
 from marquardt._types import FloatArray
 from marquardt.gram import LayerFactors, Scratch, structured_gram
 from marquardt.jacobian import Jacobian, KhatriRaoJacobian
-from marquardt.losses import Loss, squared_error
+from marquardt.losses import LossOf, squared_error
 from marquardt.models.mlp import MLP, ForwardPass, augmented
 
 
@@ -83,6 +83,8 @@ class NetworkProblem:
         Precision of the weights, in scikit-learn's `MLPRegressor` meaning.
     prior : array (n_params,), optional
         S₀ entry by entry, instead of `alpha`.
+    loss : callable
+        `squared_error` or `cross_entropy` of `marquardt.losses`.
 
     Raises
     ------
@@ -108,6 +110,7 @@ class NetworkProblem:
         sample_weight: ArrayLike | None = None,
         alpha: float = 0.0,
         prior: ArrayLike | None = None,
+        loss: LossOf = squared_error,
     ) -> None:
         X, targets = check_samples(X, y, network.n_inputs, network.n_outputs)
         weights = check_weights(sample_weight, len(X))
@@ -118,7 +121,7 @@ class NetworkProblem:
         self._first = augmented(X)
         roots = None if weights is None else np.sqrt(weights)
         activation = network.layers[-1].activation
-        self._loss: Loss = squared_error(activation, np.ascontiguousarray(targets.T), roots)
+        self._loss = loss(activation, np.ascontiguousarray(targets.T), roots)
         self._scratch = Scratch()
         self._latest: tuple[FloatArray, ForwardPass] | None = None
 

@@ -9,6 +9,7 @@ sensitivity, at the old point and at the trial point.  What is left should be un
 
 from __future__ import annotations
 
+import itertools
 import tracemalloc
 
 import numpy as np
@@ -51,7 +52,7 @@ def peak(sizes: tuple[int, ...], n: int) -> int:
 def main() -> None:
     rows, data = [], []
     for sizes, counts in CASES:
-        p = sum(o * (i + 1) for i, o in zip(sizes[:-1], sizes[1:], strict=True))
+        p = sum(o * (i + 1) for i, o in itertools.pairwise(sizes))
         for n in counts:
             total, passes = peak(sizes, n), 2 * activations(sizes, n)
             rest = max(total - passes, 0)

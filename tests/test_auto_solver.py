@@ -50,7 +50,9 @@ def test_the_choice_for_a_network_with_one_output_turns_between_p_and_2p_rows():
     chosen = []
     for n in (20, 60, 80, 200):
         rng = np.random.default_rng(0)
-        problem = NetworkProblem(Input(4) >> Tanh(10) >> Linear(1), rng.normal(size=(n, 4)), rng.normal(size=n))
+        problem = NetworkProblem(
+            Input(4) >> Tanh(10) >> Linear(1), rng.normal(size=(n, 4)), rng.normal(size=n)
+        )
         jacobian = problem.linearize(rng.normal(size=problem.n_params)).jacobian
         chosen.append(type(Auto().choose(jacobian)))
         dual = jacobian.cogram_flops() + n**3 / 3 < jacobian.gram_flops() + problem.n_params**3 / 3

@@ -129,6 +129,13 @@ def test_more_keeps_the_largest_so_far():
     np.testing.assert_array_equal(first, [1, 4])
 
 
+def test_more_gives_a_column_of_zeros_a_scale_that_its_first_entry_replaces():
+    metric = MoreMetric(floor=1e-30)
+    first = metric.scale(np.array([0.0, 1e-48, 4.0]), None)
+    np.testing.assert_array_equal(first, [4e-30, 1e-48, 4.0])
+    np.testing.assert_array_equal(metric.scale(np.array([1e-20, 0.0, 0.0]), first), [1e-20, 1e-48, 4.0])
+
+
 @pytest.mark.parametrize("metric", [MarquardtMetric(), MoreMetric()])
 @pytest.mark.parametrize("norms", [[0.0, 0.0], [np.nan, 1.0], [np.inf, 1.0]])
 def test_columns_without_a_scale_of_their_own(metric, norms):

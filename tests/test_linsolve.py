@@ -175,8 +175,8 @@ class _JunkBelowTheDiagonal(DenseJacobian):
     def gram(self, out=None):
         return self._junk(super().gram(out))
 
-    def cogram(self, weights=None):
-        return self._junk(super().cogram(weights))
+    def cogram(self, weights=None, out=None):
+        return self._junk(super().cogram(weights, out))
 
     @staticmethod
     def _junk(matrix):

@@ -7,7 +7,9 @@ from marquardt import Geodesic, Input, Linear, NetworkProblem, Result, Status, S
 from marquardt.residual_problem import ResidualProblem
 from tables import PROBLEMS
 
-MAKERS = pytest.mark.parametrize("make", [PROBLEMS["one output"], PROBLEMS["curve"]], ids=["network", "curve"])
+MAKERS = pytest.mark.parametrize(
+    "make", [PROBLEMS["one output"], PROBLEMS["curve"]], ids=["network", "curve"]
+)
 
 
 class Recorder:
@@ -67,7 +69,9 @@ def test_a_callback_that_raises_loses_nothing_and_hides_nothing(make, k):
     assert result.status is Status.CALLBACK_FAILED
     assert result.error is error
     assert not result.success
-    assert result.message.startswith("KeyError: 'no such column'. The callback raised an exception (see Result.")
+    assert result.message.startswith(
+        "KeyError: 'no such column'. The callback raised an exception (see Result."
+    )
     check_best_so_far(result, problem, w0, k)
 
 
@@ -181,7 +185,9 @@ def test_a_start_where_nothing_is_finite(bad):
     result = minimize(problem, np.full(13, bad))
     assert result.status is Status.NO_FINITE_START
     assert not result.success
-    assert "at the start. The cost or its Jacobian is not finite at the start: check the data" in result.message
+    assert (
+        "at the start. The cost or its Jacobian is not finite at the start: check the data" in result.message
+    )
     assert result.n_iter == 0
     np.testing.assert_array_equal(result.w, np.full(13, bad))
 
@@ -195,7 +201,7 @@ def test_a_jacobian_that_is_not_finite_at_the_start():
 
 def test_a_start_given_as_integers_or_read_only_or_reused():
     problem, w0 = PROBLEMS["one output"]()
-    assert minimize(problem, [0] * 17).success
+    assert minimize(problem, [0] * 17, stopping=Stopping(max_iter=20)).success
     w0.flags.writeable = False
     first = minimize(problem, w0)
     np.testing.assert_array_equal(minimize(problem, w0, acceleration=Geodesic()).w, first.w)

@@ -58,7 +58,9 @@ def test_a_container_over_its_limit_has_nothing_left(machine):
 @pytest.mark.parametrize("broken", ["", "MemAvailable:", "MemAvailable: much kB\n"])
 def test_files_that_do_not_say(machine, monkeypatch, broken):
     machine(meminfo=broken, max="a lot", current="some")
-    monkeypatch.setattr(_memory.os, "sysconf", lambda name: {"SC_PAGE_SIZE": 4096, "SC_AVPHYS_PAGES": 10}[name])
+    monkeypatch.setattr(
+        _memory.os, "sysconf", lambda name: {"SC_PAGE_SIZE": 4096, "SC_AVPHYS_PAGES": 10}[name]
+    )
     assert _memory.available_bytes() == 40960
 
 
@@ -77,7 +79,14 @@ def test_this_machine_has_memory():
 
 @pytest.mark.parametrize(
     ("n_bytes", "text"),
-    [(0, "0 kB"), (500, "0.5 kB"), (4.5e8, "450 MB"), (3.2e9, "3.2 GB"), (1.23e13, "12.3 TB"), (9.996e8, "1 GB")],
+    [
+        (0, "0 kB"),
+        (500, "0.5 kB"),
+        (4.5e8, "450 MB"),
+        (3.2e9, "3.2 GB"),
+        (1.23e13, "12.3 TB"),
+        (9.996e8, "1 GB"),
+    ],
 )
 def test_sizes_as_people_write_them(n_bytes, text):
     assert _memory.readable(n_bytes) == text

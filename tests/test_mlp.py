@@ -52,7 +52,9 @@ def test_the_second_derivative_to_all_digits_and_quadratic_in_its_direction(netw
     wanted = cauchy_derivative(lambda t: twin_residual(data, data.w + t * data.direction), 2, radius=0.03)
     got = problem.second_derivative(at, data.direction)
     np.testing.assert_allclose(got, wanted, rtol=1e-11, atol=3e-12)
-    np.testing.assert_allclose(problem.second_derivative(at, -3 * data.direction), 9 * got, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(
+        problem.second_derivative(at, -3 * data.direction), 9 * got, rtol=1e-12, atol=1e-13
+    )
 
 
 def test_predict_takes_lists_and_returns_one_row_a_sample():

@@ -12,14 +12,18 @@ import zipfile
 import numpy as np
 import pytest
 
-from marquardt import archive
+from marquardt import QR, LMRegressor, Multiplicative, archive
 from marquardt.archive import ModelFileError, read_archive, write_archive
 from marquardt.atomic_file import write_atomically
 from marquardt.html_report import html_report
+from marquardt.initialization import Glorot
+from marquardt.method import Geodesic
 from marquardt.persistence import load, save
 from marquardt.report import text_report
 from marquardt.table_model import TableModel
 from small_model import small_model, small_table
+
+pytestmark = pytest.mark.filterwarnings("ignore:Levenberg-Marquardt has not converged")
 
 
 @pytest.mark.parametrize(
@@ -36,9 +40,14 @@ def test_a_table_model_comes_back_whole(tmp_path, model):
     assert back.network.network == model.network.network
     np.testing.assert_array_equal(back.predict(small_table()), model.predict(small_table()))
     assert text_report(back.record) == text_report(model.record)
-    assert html_report(back.record) == html_report(model.record)
     for name, values in model.record.history.to_dict().items():
         np.testing.assert_equal(back.record.history.to_dict()[name], values)
+
+
+def test_the_html_report_of_a_file_is_that_of_the_fit(tmp_path):
+    model = small_model()
+    save(model, tmp_path / "a.marquardt")
+    assert html_report(load(tmp_path / "a.marquardt").record) == html_report(model.record)
 
 
 def test_a_file_holds_no_pickle_and_no_compression(tmp_path):
@@ -147,7 +156,8 @@ def test_strange_versions(saved, version):
 
 
 @pytest.mark.parametrize(
-    "name", ["../../evil.py", "/etc/passwd", "arrays/../w.npy", "model.pkl", "arrays/W.npy", "arrays/sub/w.npy"]
+    "name",
+    ["../../evil.py", "/etc/passwd", "arrays/../w.npy", "model.pkl", "arrays/W.npy", "arrays/sub/w.npy"],
 )
 def test_foreign_members_and_path_traversal(saved, name):
     rewritten(saved, change_members=lambda members: members.update({name: b"x"}))
@@ -233,7 +243,10 @@ def drop_effect(header):
     [
         (lambda h: h.update(kind="os.system"), "holds a model of unknown kind 'os.system'"),
         (lambda h: h.update(layers=[["Input", 5], ["eval", 4], ["Linear", 1]]), "is a damaged model file"),
-        (lambda h: h.update(layers=[["Input", 5], ["Tanh", 10**12], ["Linear", 1]]), "is a damaged model file"),
+        (
+            lambda h: h.update(layers=[["Input", 5], ["Tanh", 10**12], ["Linear", 1]]),
+            "is a damaged model file",
+        ),
         (lambda h: h.update(layers=[["Input", 5]]), "is a damaged model file"),
         (lambda h: h.update(layers=7), "is a damaged model file"),
         (lambda h: h.pop("encoder"), "is a damaged model file"),
@@ -277,7 +290,9 @@ def test_a_full_disk_keeps_the_old_file(saved, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(ModelFileError) as caught:
         save(small_model(n_targets=2), saved)
-    assert "No space left on device; the old file is untouched. Free some space or choose" in str(caught.value)
+    assert "No space left on device; the old file is untouched. Free some space or choose" in str(
+        caught.value
+    )
     assert saved.read_bytes() == before
     assert os.listdir(saved.parent) == [saved.name]
 
@@ -321,7 +336,11 @@ def test_permissions_and_links_are_kept(tmp_path):
 @pytest.mark.parametrize(
     ("header", "arrays", "message"),
     [
-        ({}, {"w": np.array([object()])}, "array 'w' has dtype object: only numbers and booleans can be saved"),
+        (
+            {},
+            {"w": np.array([object()])},
+            "array 'w' has dtype object: only numbers and booleans can be saved",
+        ),
         ({}, {"../w": np.zeros(1)}, "array name '../w' must be of a-z, 0-9"),
         ({"a": float("nan")}, {}, "the model's header is not plain JSON data"),
         ({"a": object()}, {}, "the model's header is not plain JSON data"),
@@ -335,9 +354,106 @@ def test_what_cannot_be_saved(tmp_path, header, arrays, message):
 
 def test_dtypes_and_orders_come_back(tmp_path):
     path = tmp_path / "a.marquardt"
-    arrays = {"f": np.asfortranarray(np.arange(6.0).reshape(2, 3)), "i": np.arange(3), "b": np.array([True, False])}
+    arrays = {
+        "f": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        "i": np.arange(3),
+        "b": np.array([True, False]),
+    }
     write_archive(path, {}, arrays)
     _, back = read_archive(path)
     for name, values in arrays.items():
         np.testing.assert_array_equal(back[name], values)
         assert back[name].dtype == values.dtype and back[name].flags.writeable
+
+
+# -- estimators ------------------------------------------------------------------------------------
+
+X = np.random.default_rng(0).normal(size=(40, 3))
+Y = np.column_stack([np.sin(X[:, 0]), X[:, 1] * X[:, 2]])
+REGRESSORS = {
+    "defaults": (LMRegressor(random_state=0), Y[:, 0]),
+    "two targets": (LMRegressor((4, 3), "logistic", random_state=np.random.RandomState(0)), Y),
+    "column target": (LMRegressor(4, early_stopping=True, random_state=0), Y[:, :1]),
+    "starts": (LMRegressor([4], n_starts=3, random_state=0, scale_target=False), Y[:, 0]),
+    "objects": (
+        LMRegressor(4, damping=Multiplicative(), solver=QR(), init=Glorot(), acceleration=Geodesic(0.75)),
+        Y[:, 0],
+    ),
+    "array start": (LMRegressor(2, init=np.linspace(-1, 1, 11), max_time=np.float64(9.0), tol=0.1), Y[:, 0]),
+}
+
+
+@pytest.mark.parametrize(("regressor", "y"), REGRESSORS.values(), ids=REGRESSORS)
+def test_a_regressor_comes_back_whole(tmp_path, regressor, y):
+    regressor.set_params(max_iter=10).fit(X, y)
+    save(regressor, tmp_path / "r.marquardt")
+    back = load(tmp_path / "r.marquardt")
+    assert isinstance(back, LMRegressor)
+    np.testing.assert_array_equal(back.predict(X), regressor.predict(X))
+    assert vars(back).keys() == vars(regressor).keys()
+    for name in (
+        "n_iter_",
+        "loss_",
+        "loss_curve_",
+        "validation_scores_",
+        "status_",
+        "message_",
+        "n_features_in_",
+    ):
+        assert getattr(back, name) == getattr(regressor, name), name
+    for mine, theirs in zip(back.coefs_, regressor.coefs_, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert repr(back.starts_) == repr(regressor.starts_)
+    assert repr(back.result_) == repr(regressor.result_)
+    back.set_params(warm_start=True).fit(X, y)  # it can be trained on
+
+
+def test_parameters_of_a_regressor_come_back(tmp_path):
+    regressor = REGRESSORS["objects"][0].fit(X, Y[:, 0])
+    save(regressor, tmp_path / "r.marquardt")
+    assert repr(load(tmp_path / "r.marquardt")) == repr(regressor)
+
+
+def test_feature_names_of_a_regressor_come_back(tmp_path):
+    table = small_table()[["time_hours", "answer"]]
+    regressor = LMRegressor(2, max_iter=3).fit(table[["time_hours"]], table["answer"])
+    save(regressor, tmp_path / "r.marquardt")
+    assert load(tmp_path / "r.marquardt").feature_names_in_.tolist() == ["time_hours"]
+
+
+def test_regressors_that_cannot_be_saved(tmp_path):
+    with pytest.raises(ModelFileError, match="LMRegressor is not fitted: call fit before saving it"):
+        save(LMRegressor(), tmp_path / "r.marquardt")
+
+    class MyDamping(Multiplicative):
+        pass
+
+    regressor = LMRegressor(2, max_iter=2, damping=MyDamping()).fit(X, Y[:, 0])
+    with pytest.raises(
+        ModelFileError, match="parameter damping=.* is of a kind that a model file cannot hold: set it"
+    ):
+        save(regressor, tmp_path / "r.marquardt")
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda h: h["params"].update(damping={"part": "os.system", "fields": {"command": "true"}}),
+        lambda h: h["params"].update(evil=1),
+        lambda h: h["result"].update(status="EVIL"),
+        lambda h: h["starts"][0].update(evil=1),
+        lambda h: h.update(feature_names=["a"]),
+        lambda h: h.update(params=[]),
+    ],
+)
+def test_hostile_regressors(tmp_path, change):
+    path = tmp_path / "r.marquardt"
+    save(LMRegressor(2, max_iter=2, random_state=0).fit(X, Y[:, 0]), path)
+    refused(rewritten(path, change), "is a damaged model file")
+
+
+def test_plain_weights_have_their_own_reader(tmp_path):
+    path = tmp_path / "w.marquardt"
+    write_archive(path, {"kind": "weights"}, {})
+    refused(path, "holds plain weights: read it by `marquardt.weights_file.load_weights`")

@@ -54,7 +54,11 @@ def test_parity_tells_r_squared():
 
 
 def test_performance_marks_the_best_validation_cost():
-    history = {"iteration": [0, 1, 2, 3], "cost": [4.0, 2.0, 1.0, 0.5], "validation_cost": [5.0, 3.0, 4.0, 6.0]}
+    history = {
+        "iteration": [0, 1, 2, 3],
+        "cost": [4.0, 2.0, 1.0, 0.5],
+        "validation_cost": [5.0, 3.0, 4.0, 6.0],
+    }
     texts = [text.get_text() for text in plots.performance(history).axes[0].get_legend().get_texts()]
     assert texts == ["training", "validation", "best, iteration 1"]
     history["validation_cost"] = [None] * 4
@@ -89,7 +93,9 @@ def test_odd_histories_draw_without_warning():
 
 
 def test_groups_that_do_not_fit():
-    with pytest.raises(ValueError, match="group 'training' has 2 targets and 3 predictions: give as many of both"):
+    with pytest.raises(
+        ValueError, match="group 'training' has 2 targets and 3 predictions: give as many of both"
+    ):
         plots.parity({"training": ([1, 2], [1, 2, 3])})
     with pytest.raises(ValueError, match="groups holds no rows: give at least one pair"):
         plots.residuals({"training": ([], [])})

@@ -41,17 +41,18 @@ def test_a_run_that_hit_a_limit_is_not_refined():
     assert fit.result.n_jacobians == 3
 
 
-def test_a_step_that_does_not_shrink_the_offset_is_dropped():
-    """With residuals this large Gauss-Newton diverges from the minimum, which is at 0."""
-    problem = ResidualProblem(lambda w: [w[0] + 3.0, 1.2 * w[0] ** 2 + w[0] - 3.0], 1, _diverging_jacobian)
-    at = problem.linearize(np.array([1e-3]))
+@pytest.mark.parametrize(
+    "distance", [1e-3, 1e-9]
+)  # the cost tells of the first, only the offset of the second
+def test_a_step_away_from_the_minimum_is_dropped(distance: float):
+    """With residuals this large Gauss-Newton diverges from the minimum at 0: curvature 9.2, and JᵀJ = 2."""
+    problem = ResidualProblem(
+        lambda w: [w[0] + 3.0, -1.2 * w[0] ** 2 + w[0] - 3.0], 1, lambda w: [[1.0], [1.0 - 2.4 * w[0]]]
+    )
+    at = problem.linearize(np.array([distance]))
     refined, n_jacobians = Refinement().run(problem, at)
     assert refined is at
     assert n_jacobians == 1
-
-
-def _diverging_jacobian(w):
-    return [[1.0], [2.4 * w[0] + 1.0]]
 
 
 def test_a_step_to_a_point_without_value_is_dropped():

@@ -13,7 +13,9 @@ from tables import record
 
 @pytest.fixture
 def history():
-    return History([record(iteration=i, cost=4.0 / (i + 1), validation_cost=v) for i, v in enumerate([None, 2.0])])
+    return History(
+        [record(iteration=i, cost=4.0 / (i + 1), validation_cost=v) for i, v in enumerate([None, 2.0])]
+    )
 
 
 def test_a_history_is_a_sequence_of_records(history):

@@ -100,5 +100,7 @@ def test_probing_gives_up(negligible):
     "arguments", [{"target": 0.0}, {"target": 1.0}, {"decades": 0.0}, {"count": 1}, {"decades": math.nan}]
 )
 def test_arguments_that_make_no_grid(arguments):
-    with pytest.raises(ValueError, match=r"target=.* between 0 and 1, decades=.* positive, count=.* at least 2"):
+    with pytest.raises(
+        ValueError, match=r"target=.* between 0 and 1, decades=.* positive, count=.* at least 2"
+    ):
         RatioProbing(**arguments)

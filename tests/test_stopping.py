@@ -77,13 +77,25 @@ def test_tolerances_of_zero_are_switched_off():
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        ({"max_iter": 3}, Status.MAX_ITER, "3 iterations, limit 3. The limit of iterations came first: raise"),
+        (
+            {"max_iter": 3},
+            Status.MAX_ITER,
+            "3 iterations, limit 3. The limit of iterations came first: raise",
+        ),
         ({"max_iter": 0}, Status.MAX_ITER, "0 iterations, limit 0. "),
         ({"max_time": 0.0}, Status.MAX_TIME, " s, limit 0 s. The limit of time came first: raise max_time"),
         ({"cost_goal": 0.2}, Status.COST_GOAL, " <= goal 0.2. The goal is reached."),
-        ({"gradient_tolerance": 1e-2}, Status.GRADIENT_TOLERANCE, " <= tolerance 0.01. The gradient has vanish"),
+        (
+            {"gradient_tolerance": 1e-2},
+            Status.GRADIENT_TOLERANCE,
+            " <= tolerance 0.01. The gradient has vanish",
+        ),
         ({"cost_tolerance": 1e-2}, Status.COST_TOLERANCE, " <= tolerance 0.01. The cost no longer changes"),
-        ({"step_tolerance": 1e-2}, Status.STEP_TOLERANCE, "The parameters no longer change: the fit has conv"),
+        (
+            {"step_tolerance": 1e-2},
+            Status.STEP_TOLERANCE,
+            "The parameters no longer change: the fit has conv",
+        ),
     ],
 )
 def test_each_limit_and_tolerance_ends_a_run(options, status, message):
@@ -105,6 +117,23 @@ def test_the_largest_damping_ends_a_run():
     assert "Damping 1e+05 > limit 1e+04. No step decreases the cost any more" in result.message
     np.testing.assert_array_equal(result.w, w0)
     assert result.n_iter == 0
+
+
+def test_a_wrong_jacobian_is_not_called_convergence():
+    right, w0 = exponential_curve()
+    wrong, _ = exponential_curve(lambda w: -right.linearize(w).jacobian.dense())
+    result = minimize(wrong, w0)
+    assert result.status is Status.DAMPING_LIMIT
+    assert "The linear model promised a decrease of" in result.message
+    assert "check a Jacobian of your own" in result.message
+
+
+def test_a_step_that_promises_nothing_is_convergence():
+    problem, w0 = exponential_curve()
+    converged = minimize(problem, w0)
+    again = minimize(problem, converged.w, stopping=Stopping(cost_tolerance=0, step_tolerance=0))
+    assert again.status is Status.COST_TOLERANCE
+    assert "is rounding of cost" in again.message
 
 
 def test_validation_ends_a_run_and_gives_its_best_back():

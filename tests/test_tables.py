@@ -84,7 +84,9 @@ def test_files_that_are_no_table(tmp_path, name, content, message):
 
 def test_missing_file_suggests_a_neighbor(tmp_path):
     (tmp_path / "energy.csv").write_text("x,y\n1,2\n")
-    with pytest.raises(TableError, match=r"there is no file .*: check the path \(did you mean 'energy.csv'\?\)"):
+    with pytest.raises(
+        TableError, match=r"there is no file .*: check the path \(did you mean 'energy.csv'\?\)"
+    ):
         read_table(tmp_path / "enrgy.csv")
     with pytest.raises(TableError, match="is a folder: name a table in it"):
         read_table(tmp_path)
@@ -112,7 +114,9 @@ def test_missing_extra_names_the_pip_command(tmp_path, monkeypatch, name, module
         return real(wanted, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(TableError, match=rf'needs {module}: run `python -m pip install "marquardt\[tables\]"`'):
+    with pytest.raises(
+        TableError, match=rf'needs {module}: run `python -m pip install "marquardt\[tables\]"`'
+    ):
         read_table(tmp_path / name)
 
 
@@ -131,9 +135,13 @@ def test_choosing_columns():
     assert choose_columns(frame, "a, b,c".replace(", b,c", ""), "--target") == ("a",)
     assert choose_columns(frame, "b,c", "--target") == ("b,c",)  # a name with a comma in it
     assert choose_columns(frame, "a,Heating Load,a", "--target") == ("a", "Heating Load")
-    with pytest.raises(TableError, match="--target 'heating_load' is no column; did you mean 'Heating Load'?"):
+    with pytest.raises(
+        TableError, match="--target 'heating_load' is no column; did you mean 'Heating Load'?"
+    ):
         choose_columns(frame, "heating_load", "--target")
-    with pytest.raises(TableError, match="--target 'zzz' is no column; the columns are 'a', 'b,c', 'Heating Load'"):
+    with pytest.raises(
+        TableError, match="--target 'zzz' is no column; the columns are 'a', 'b,c', 'Heating Load'"
+    ):
         choose_columns(frame, "zzz", "--target")
     with pytest.raises(TableError, match="--drop is empty: name a column, one of 'a'"):
         choose_columns(frame, " , ", "--drop")
@@ -165,9 +173,15 @@ def test_targets_with_gaps_and_decimal_commas():
 
 
 def test_numeric_columns_and_their_medians():
-    frame = pd.DataFrame({"x": [1.0, np.nan, 3.0, 10.0], "text": ["1", "2", "3", "4"], "flag": [True, False, True, True]})
+    frame = pd.DataFrame(
+        {"x": [1.0, np.nan, 3.0, 10.0], "text": ["1", "2", "3", "4"], "flag": [True, False, True, True]}
+    )
     encoder = TableEncoder.fit(frame)
-    assert encoder.columns == (NumericColumn("x", 3.0), NumericColumn("text", 2.5), NumericColumn("flag", 1.0))
+    assert encoder.columns == (
+        NumericColumn("x", 3.0),
+        NumericColumn("text", 2.5),
+        NumericColumn("flag", 1.0),
+    )
     X, notes = encoder.encode(frame)
     np.testing.assert_array_equal(X, [[1, 1, 1], [3, 2, 0], [3, 3, 1], [10, 4, 1]])
     assert notes == ["'x': 1 value is missing, median 3 used instead"]
@@ -196,7 +210,9 @@ def test_categories():
 def test_codes_are_the_same_category_as_whole_and_as_float():
     encoder = TableEncoder.fit(pd.DataFrame({"code": [1, 2, 3, 2]}), categorical=["code"])
     assert encoder.columns == (CategoricalColumn("code", ("1", "2", "3"), "2"),)
-    np.testing.assert_array_equal(encoder.transform(pd.DataFrame({"code": [2.0, np.nan]})), [[0, 1, 0], [0, 1, 0]])
+    np.testing.assert_array_equal(
+        encoder.transform(pd.DataFrame({"code": [2.0, np.nan]})), [[0, 1, 0], [0, 1, 0]]
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,15 @@ from numpy.typing import ArrayLike
 from marquardt._types import FloatArray
 
 
-def check_finite(name: str, values: FloatArray) -> None:
-    """ValueError when an entry is NaN or infinite, with its position and the counts."""
+def check_finite(name: str, values: FloatArray, action: str = "drop those rows or impute them") -> None:
+    """ValueError when an entry is NaN or infinite, with its position, the counts, and what to do."""
     finite = np.isfinite(values)
     if finite.all():
         return
     n_nan, n_bad = int(np.isnan(values).sum()), int((~finite).sum())
     where = tuple(int(i) for i in np.argwhere(~finite)[0])
     raise ValueError(
-        f"{name} holds {n_nan} NaN and {n_bad - n_nan} infinite values, the first at index {where}: "
-        f"drop those rows or impute them"
+        f"{name} holds {n_nan} NaN and {n_bad - n_nan} infinite values, the first at index {where}: {action}"
     )
 
 
@@ -26,7 +25,7 @@ def as_float(name: str, values: ArrayLike) -> FloatArray:
     try:
         array = np.asarray(values)
         if array.dtype.kind == "c":
-            raise ValueError("complex numbers")
+            raise ValueError("they are complex; take real and imaginary parts")
         return array.astype(float)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be numbers: {error}") from None

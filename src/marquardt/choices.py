@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from marquardt.damping import DampingRule, GainRatio, Multiplicative, Nielsen
-from marquardt.initialization import Initialization, default_initialization
-from marquardt.initialization import INITIALIZATIONS as _LAWS
+from marquardt.initialization import INITIALIZATIONS, Initialization, default_initialization
 from marquardt.linsolve import QR, Auto, Cholesky, Dual, Eigen, LinearSolver
-from marquardt.lm import DEFAULT_DAMPING
+from marquardt.method import DEFAULT_DAMPING
 from marquardt.models.layers import (
     Elu,
     Gelu,
@@ -57,7 +56,7 @@ DAMPINGS: dict[str, DampingRule] = {
     "gain-ratio": GainRatio(),
 }
 
-INITIALIZATIONS = ("auto", *_LAWS)
+INITIALIZATION_NAMES = ("auto", *INITIALIZATIONS)
 
 
 def chosen(value: str | T, table: Mapping[str, T]) -> T:
@@ -76,5 +75,5 @@ def chosen(value: str | T, table: Mapping[str, T]) -> T:
 def chosen_law(value: str | Initialization, network: MLP) -> Initialization:
     """The law of a name; "auto" depends on the network."""
     if isinstance(value, str):
-        return default_initialization(network) if value == "auto" else _LAWS[value]()
+        return default_initialization(network) if value == "auto" else INITIALIZATIONS[value]()
     return value

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from marquardt.cli_completion import complete_column
 from marquardt.cli_errors import clear_errors, fail, note
 from marquardt.cli_output import exit_by, load_table_model, print_json, show_record, show_spirals
 
@@ -79,24 +79,12 @@ def main(
     del version
 
 
-def _complete_column(ctx: typer.Context, incomplete: str) -> Iterator[str]:
-    """Column names of the table on the command line, for the shell's completion."""
-    from marquardt.tables import TableError, read_table
-
-    done, _, last = incomplete.rpartition(",")
-    try:
-        columns = read_table(str(ctx.params.get("table"))).columns
-    except TableError:
-        return
-    yield from (f"{done},{name}" if done else name for name in columns if name.startswith(last))
-
-
 def _option(panel: str, text: str, *names: str, **more: Any) -> Any:
     return typer.Option(*names, help=text, rich_help_panel=panel, **more)
 
 
 def _columns_option(text: str, *names: str) -> Any:
-    return _option("Table", text, *names, autocompletion=_complete_column, show_default=False)
+    return _option("Table", text, *names, autocompletion=complete_column, show_default=False)
 
 
 @app.command()
@@ -114,18 +102,18 @@ def fit(
     activation: Annotated[
         Activation, _option("Network", f"Of the hidden layers: {', '.join(Activation)}.", metavar="<name>")
     ] = Activation.tanh,
-    alpha: Annotated[float, _option("Training", "Weight penalty, against overfitting, e.g. 0.01.")] = 0.0,
+    alpha: Annotated[float, _option("Training", "Weight penalty, against overfitting; 0 for none.")] = 0.01,
     early_stopping: Annotated[
         bool,
         _option(
             "Training",
             "Stop where a tenth of the training rows, set aside, is fitted best.",
-            "--early-stopping/--no-early-stopping",
+            "--early-stopping",
         ),
-    ] = True,
+    ] = False,
     starts: Annotated[int, _option("Training", "Random starts; the best fit is kept.")] = 1,
     jobs: Annotated[int, _option("Training", "Processes for the starts; -1 takes every core.")] = 1,
-    max_iter: Annotated[int, _option("Training", "Limit of iterations.")] = 1000,
+    max_iter: Annotated[int, _option("Training", "Limit of iterations.")] = 300,
     seed: Annotated[int, _option("Training", "Of the split and of the starts.")] = 0,
     output: Annotated[
         Path | None,

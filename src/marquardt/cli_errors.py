@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -28,7 +29,9 @@ def clear_errors() -> Iterator[None]:
     """Turn every exception of the block into `fail`; MARQUARDT_DEBUG=1 lets it through for a traceback."""
     debug = os.environ.get("MARQUARDT_DEBUG") == "1"
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what they say is in the report
+            yield
     except (typer.Exit, typer.Abort, BrokenPipeError):
         raise
     except KeyboardInterrupt:

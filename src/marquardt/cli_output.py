@@ -55,7 +55,7 @@ def show_spirals(fitted: SpiralsFit, html: Path, quiet: bool, as_json: bool) -> 
 def print_report(text: str) -> None:
     """A text report with its headings in bold, where the output is a terminal."""
     for line in text.splitlines():
-        typer.secho(line, bold=line.startswith("[["))
+        typer.echo(typer.style(line, bold=True) if line.startswith("[[") else line)
 
 
 def print_json(data: dict[str, Any]) -> None:

@@ -19,48 +19,84 @@ from marquardt._types import FloatArray
 from marquardt.gram import LayerFactors, Scratch
 
 
+TILE = 256
+"""Samples on a side of a tile: its tables, 0.5 MB each, stay in the cache while they are multiplied."""
+
+
 def structured_cogram(
-    layers: list[LayerFactors], n_outputs: int, weights: FloatArray | None, scratch: Scratch
+    layers: list[LayerFactors],
+    n_outputs: int,
+    weights: FloatArray | None,
+    scratch: Scratch,
+    out: FloatArray | None = None,
 ) -> FloatArray:
     """J diag(weights) Jᵀ (n, n), output-major; `weights` (p,), None for 1."""
     N = layers[0].inputs.shape[1]
-    total = np.zeros((n_outputs * N, n_outputs * N))
+    total = np.empty((n_outputs * N, n_outputs * N)) if out is None else out
+    tiled, by_unit = [], []
     for i, layer in enumerate(layers):
         own = None if weights is None else weights[layer.block].reshape(layer.shape)
-        if own is not None and (own == own[0, 0]).all():
-            own, factor = None, float(own[0, 0])
-        else:
-            factor = 1.0
         if own is not None and (own != own[0]).any():
-            _add_unit_by_unit(layer, own, total)
-            continue
-        if own is not None:
-            scaled = layer.inputs * np.sqrt(own[0])[:, None]
-            products = scaled.T @ scaled
-        elif i == 0:  # the data do not change from iteration to iteration
-            products = scratch.inner_products(layer.inputs)
+            by_unit.append((layer, own))
         else:
-            products = layer.inputs.T @ layer.inputs  # (N, N), by dsyrk
-        _add_layer(layer, products, factor, total.reshape(n_outputs, N, n_outputs, N))
+            tiled.append(_InnerProducts(layer, i == 0, own, scratch))
+    _fill_tiles(tiled, n_outputs, N, total.reshape(n_outputs, N, n_outputs, N))
+    for layer, own in by_unit:
+        _add_unit_by_unit(layer, own, total)
     return total
 
 
-def _add_layer(layer: LayerFactors, products: FloatArray, factor: float, total: FloatArray) -> None:
-    """total[k, :, j, :] += factor (Δ_kᵀ Δ_j) ∘ products, for j >= k."""
-    n_outputs = len(total)
+class _InnerProducts:
+    """⟨a_n, W a_m⟩ of one layer, tile by tile; W one value for each input, or one for all."""
+
+    def __init__(self, layer: LayerFactors, data: bool, weights: FloatArray | None, scratch: Scratch) -> None:
+        self.layer = layer
+        self.factor = 1.0
+        self.all: FloatArray | None = None
+        self.right = layer.inputs
+        if weights is not None and (weights == weights[0, 0]).all():
+            self.factor = float(weights[0, 0])
+        elif weights is not None:
+            self.right = layer.inputs * weights[0][:, None]
+        if data and self.right is layer.inputs:  # the data stay the same from iteration to iteration
+            self.all = scratch.inner_products(layer.inputs)
+
+    def tile(self, rows: slice, columns: slice) -> FloatArray:
+        if self.all is not None:
+            return self.all[rows, columns]
+        return self.layer.inputs[:, rows].T @ self.right[:, columns]
+
+
+def _fill_tiles(layers: list[_InnerProducts], n_outputs: int, N: int, total: FloatArray) -> None:
+    """total[k, I, j, J] = Σ_l factor (Δ_k,Iᵀ Δ_j,J) ∘ products_IJ: the blocks of the upper triangle."""
+    tiles = [slice(start, min(start + TILE, N)) for start in range(0, N, TILE)]
+    for a, rows in enumerate(tiles):
+        for b, columns in enumerate(tiles):
+            if b < a and n_outputs == 1:
+                continue
+            for k in range(n_outputs):
+                for j in range(k if b >= a else k + 1, n_outputs):
+                    total[k, rows, j, columns] = 0.0
+            for products in layers:
+                _add_tile(products, rows, columns, b < a, total)
+
+
+def _add_tile(products: _InnerProducts, rows: slice, columns: slice, below: bool, total: FloatArray) -> None:
+    layer, n_outputs = products.layer, len(total)
+    inner = products.tile(rows, columns)
+    if products.factor != 1.0:
+        inner = inner * products.factor
+    delta = layer.sensitivity
+    if layer.diagonal:
+        for k in range(0 if below else n_outputs):
+            roots = delta[k % len(delta)]
+            total[k, rows, k, columns] += inner * roots[rows, None] * roots[columns]
+        return
     for k in range(n_outputs):
-        if layer.diagonal:
-            roots = layer.sensitivity[k % len(layer.sensitivity)]
-            own = products * (factor * roots)[:, None]
-            own *= roots
-            total[k, :, k, :] += own
-            continue
-        for j in range(k, n_outputs):
-            pairs = layer.sensitivity[k].T @ layer.sensitivity[j]
-            if factor != 1.0:
-                pairs *= factor
-            pairs *= products
-            total[k, :, j, :] += pairs
+        for j in range(k + 1 if below else k, n_outputs):
+            pairs = delta[k][:, rows].T @ delta[j][:, columns]
+            pairs *= inner
+            total[k, rows, j, columns] += pairs
 
 
 def _add_unit_by_unit(layer: LayerFactors, weights: FloatArray, total: FloatArray) -> None:

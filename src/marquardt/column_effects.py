@@ -82,7 +82,7 @@ def columns_that_move_together(encoder: TableEncoder, X: FloatArray) -> list[str
     numeric = [i for i in numeric if np.ptp(X[:, i]) > 0][:200]  # pairs grow as the square
     if len(numeric) < 2:
         return []
-    correlation = np.corrcoef(X[:, numeric], rowvar=False)
+    correlation = np.atleast_2d(np.corrcoef(X[:, numeric], rowvar=False))
     pairs = [(i, j) for i in range(len(numeric)) for j in range(i) if abs(correlation[i, j]) >= TOGETHER]
     pairs.sort(key=lambda pair: -abs(correlation[pair]))
     sentences = [

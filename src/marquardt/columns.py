@@ -79,8 +79,8 @@ def target_values(frame: pd.DataFrame, targets: Sequence[str]) -> tuple[FloatArr
     for name, values in zip(targets, y[complete].T, strict=True):
         if len(values) > 1 and np.ptp(values) == 0:
             raise TableError(
-                f"target {name!r} is constant ({values[0]:g} in all {len(values)} rows): there is nothing to "
-                "learn; choose another target"
+                f"target {name!r} is constant ({values[0]:g} in all {len(values)} rows): nothing to learn; "
+                "choose another target"
             )
     return y, complete
 
@@ -88,8 +88,8 @@ def target_values(frame: pd.DataFrame, targets: Sequence[str]) -> tuple[FloatArr
 def as_numbers(series: pd.Series) -> pd.Series:
     """A column as float64, decimal commas read as points; NaN where it is missing or no number.
 
-    Where every comma could as well be an English thousands separator (`1,234`), none is read: a guess would be
-    wrong by a factor of a thousand.
+    Where every comma could as well be an English thousands separator (`1,234`), none is read: a wrong guess
+    would be wrong by a factor of a thousand.
     """
     import pandas as pd
 

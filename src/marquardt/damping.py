@@ -79,7 +79,8 @@ class Nielsen:
     power : int
         p, odd: how abruptly the factor passes from 2 at ρ = 0 to its least value.
     maximum : float
-        Upper limit of λ, relative to the largest curvature at the start.
+        Upper limit of λ, relative to the largest curvature at the start.  The curvature of saturated units or
+        zero output weights may grow by 10²⁰ later, and the rise from 10¹⁶ to 10³² takes five trials.
 
     References
     ----------
@@ -99,7 +100,7 @@ class Nielsen:
     initial: float = 1e-3
     smallest_factor: float = 1 / 3
     power: int = 3
-    maximum: float = 1e16
+    maximum: float = 1e32
 
     def __post_init__(self) -> None:
         _positive(initial=self.initial, smallest_factor=self.smallest_factor, maximum=self.maximum)
@@ -201,7 +202,7 @@ class GainRatio:
     high: float = 0.75
     up: float = 4.0
     down: float = 4.0
-    maximum: float = 1e16
+    maximum: float = 1e32
 
     def __post_init__(self) -> None:
         _positive(initial=self.initial, maximum=self.maximum)
@@ -269,7 +270,10 @@ class MarquardtMetric:
 @dataclass(frozen=True)
 class MoreMetric:
     """D = the largest diag(JᵀJ) seen so far, entry by entry (Moré 1978, eq. 6.3).  Makes the path
-    independent of the units of the parameters, which plain residual functions need."""
+    independent of the units of the parameters, which plain residual functions need.
+
+    A column of zeros has D = `floor` times the largest entry, so that it takes its own scale once it has one.
+    """
 
     floor: float = 1e-30
 
@@ -281,8 +285,9 @@ class MoreMetric:
         return True
 
     def scale(self, column_sqnorms: FloatArray, previous: FloatArray | None) -> FloatArray:
-        clamped = _clamped(column_sqnorms, self.floor)
-        return clamped if previous is None else np.maximum(clamped, previous)
+        own = (column_sqnorms > np.finfo(float).tiny) & (column_sqnorms < np.inf)
+        scale = np.where(own, column_sqnorms, _clamped(column_sqnorms, self.floor))
+        return scale if previous is None else np.maximum(scale, previous)
 
 
 def _clamped(column_sqnorms: FloatArray, floor: float) -> FloatArray:

@@ -123,12 +123,7 @@ def spirals_html(fit: SpiralsFit) -> str:
     )
     shown = [
         picture(decision, "map of the network's answer with the points of both spirals", about),
-        picture(
-            plots.performance(columns), "cost against iteration", "Cost, half the SSE, at every iteration."
-        ),
-        picture(
-            plots.training_state(columns), "state of the training", "Cost, gradient, damping, gain ratio."
-        ),
+        picture(plots.training_state(columns), "state of the training", "Cost is half the SSE."),
     ]
     rows = [[name, str(n), f"{100 * accuracy:.2f} %", f"{sse:.4g}"] for name, n, accuracy, sse in fit.rows()]
     *_, (_, _, accuracy, _) = fit.rows()

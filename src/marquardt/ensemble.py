@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -39,7 +40,7 @@ class Start:
 
     @property
     def value(self) -> float:
-        """What starts are ranked by: the validation cost where there is one, else the cost; lower is better."""
+        """What starts are ranked by, lowest first: the validation cost where there is one, else the cost."""
         value = self.cost if self.validation_cost is None else self.validation_cost
         return value if np.isfinite(value) else np.inf
 
@@ -145,9 +146,9 @@ def run_starts(
         Results without their linearization and factor.  After Ctrl-C those of the starts that were done, and
         in one process the best point of the one that was running.
     """
-    n_workers = _n_workers(n_jobs, len(starts))
-    if n_workers > 1:
-        stream = _in_processes(problem, starts, options, n_workers, callback)
+    processes = n_processes(n_jobs, len(starts))
+    if processes > 1:
+        stream = _in_processes(problem, starts, options, processes, callback)
     else:
         one_thread_below = problem.n_params if len(starts) == 1 else 0
         stream = (_run(problem, w0, options, one_thread_below, callback) for w0 in starts)
@@ -170,7 +171,8 @@ def run_starts(
     return Runs(tuple(results), interrupted, error)
 
 
-def _n_workers(n_jobs: int | None, n_starts: int) -> int:
+def n_processes(n_jobs: int | None, n_starts: int) -> int:
+    """How many processes `run_starts` uses; 1 is this one."""
     if n_starts == 1 or n_jobs in (None, 1):
         return 1
     from joblib import effective_n_jobs
@@ -194,18 +196,20 @@ def _in_processes(
     problem: NetworkProblem,
     starts: Sequence[FloatArray],
     options: Mapping[str, Any],
-    n_workers: int,
+    processes: int,
     callback: Callback | None,
 ) -> Generator[Result]:
     from joblib import Parallel, delayed
 
     jobs = (delayed(_run)(problem, w0, options, 0) for w0 in starts)
-    stream: Any = Parallel(n_jobs=n_workers, return_as="generator")(jobs)
+    stream: Any = Parallel(n_jobs=processes, return_as="generator")(jobs)
     try:
         for result in stream:
             yield _replayed(result, callback)
     finally:
-        stream.close()
+        with warnings.catch_warnings():  # joblib's, about the starts that are no longer wanted
+            warnings.simplefilter("ignore")
+            stream.close()
 
 
 def _replayed(result: Result, callback: Callback | None) -> Result:
@@ -216,7 +220,9 @@ def _replayed(result: Result, callback: Callback | None) -> Result:
         stop = any(callback(record) for record in result.history)
     except Exception as error:
         advice = Status.CALLBACK_FAILED
-        return replace(result, status=advice, message=f"{type(error).__name__}: {error}. {advice.value}", error=error)
+        return replace(
+            result, status=advice, message=f"{type(error).__name__}: {error}. {advice.value}", error=error
+        )
     if stop:
         advice = Status.STOPPED_BY_CALLBACK
         return replace(result, status=advice, message=f"After {result.n_iter} iterations. {advice.value}")

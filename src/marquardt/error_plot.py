@@ -38,7 +38,10 @@ def errors_figure(errors: Errors, logx: bool = False, show: bool = False, **figk
     figkwargs.setdefault("layout", "constrained")
     figure, window = _figure(show, figkwargs)
     axes = figure.subplots()
-    series = [("training", errors.train_epochs, errors.train), ("validation", errors.valid_epochs, errors.valid)]
+    series = [
+        ("training", errors.train_epochs, errors.train),
+        ("validation", errors.valid_epochs, errors.valid),
+    ]
     for name, epochs, values in series:
         if values:
             shown = np.where(np.array(values) > 0, values, np.nan)  # a logarithmic axis has no place for 0

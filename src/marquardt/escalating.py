@@ -49,11 +49,11 @@ class Escalating:
 
     def start(self, curvature: float) -> DampingState:
         # 1e16 times the curvature moves no parameter by more than rounding.
-        return DampingState(self.initial, 1e16 * max(curvature, self.initial), 1.0 - self.patience)
+        return DampingState(self.initial, 1e16 * max(curvature, self.initial), 2.0 - self.patience)
 
     def accepted(self, state: DampingState, gain_ratio: float) -> DampingState:
         del gain_ratio
-        return replace(state, damping=max(state.damping / self.factor, 1e-300), growth=1.0 - self.patience)
+        return replace(state, damping=max(state.damping / self.factor, 1e-300), growth=2.0 - self.patience)
 
     def rejected(self, state: DampingState, gain_ratio: float) -> DampingState:
         """`growth` counts: it is the power of the next rejection, at most 1 while there is patience."""

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from marquardt._checks import check_weights
 from marquardt._types import FloatArray
-from marquardt.choices import ACTIVATIONS, DAMPINGS, SOLVERS, chosen, chosen_law
+from marquardt.choices import ACTIVATIONS, DAMPINGS, SOLVERS, chosen
 from marquardt.damping import DampingRule
-from marquardt.ensemble import Runs, Starts, run_starts
-from marquardt.estimator_constraints import REGRESSOR_CONSTRAINTS
+from marquardt.ensemble import Runs, n_processes
+from marquardt.estimator_checks import REGRESSOR_CONSTRAINTS, checked_inputs, checked_rows, checked_sizes
 from marquardt.initialization import Initialization
 from marquardt.linsolve import LinearSolver
-from marquardt.lm import Callback, Geodesic
+from marquardt.lm import Callback
+from marquardt.method import Geodesic
 from marquardt.models.layers import Input, Linear
 from marquardt.models.mlp import MLP
-from marquardt.problem import NetworkProblem
-from marquardt.progress import progress_line
-from marquardt.result import Iteration, Result, Status
-from marquardt.scaling import Scaler
+from marquardt.regression_task import RegressionTask, Scalers
 from marquardt.stopping import Stopping
 from marquardt.training_memory import check_training_memory
+from marquardt.training_messages import Printing, print_start, warn_of_end
 from marquardt.training_rows import TrainingRows
 
 
@@ -56,17 +52,17 @@ class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     max_iter : int
         Largest number of iterations.  On the same tables fits converged to `tol` within 30 to 200.
     tol : float
-        Training ends when an iteration lowers the loss by less than this fraction of it, as predicted and in fact.
+        Training ends when an iteration lowers the loss by less than this fraction of it.
     random_state : int, RandomState or None
         Of the starting weights and of the validation split.
     init : str, Initialization or array (n_params,)
-        "auto" (see `default_initialization`), "nguyen-widrow", "glorot", "he", "lsuv", "uniform", an object of
-        `marquardt.initialization`, or the starting parameters themselves, for the scaled data.
+        "auto" (see `default_initialization`), "nguyen-widrow", "glorot", "he", "lsuv", "uniform", an object
+        of `marquardt.initialization`, or the starting parameters themselves, for the scaled data.
     n_starts : int
         Trainings from so many random starts; the best is kept.  See `starts_`.
     n_jobs : int or None
-        Processes for the starts, in joblib's meaning.  The result does not depend on it, bit for bit: with more
-        than one start BLAS is held to one thread.
+        Processes for the starts, in joblib's meaning.  The result does not depend on it, bit for bit: with
+        more than one start BLAS is held to one thread.
     early_stopping : bool
         Stop where the loss on a random `validation_fraction` of the rows is lowest, and keep those weights.
     validation_fraction : float
@@ -93,7 +89,8 @@ class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     ----------
     network_ : MLP
     w_ : array (n_params,)
-        Trained parameters, for scaled data: `y_scaler_.inverse(network_.predict(w_, x_scaler_.transform(X)))`.
+        Trained parameters, for scaled data: predictions are
+        `y_scaler_.inverse(network_.predict(w_, x_scaler_.transform(X)))`.
     coefs_, intercepts_ : list of arrays (n_in, n_out) and (n_out,)
         The same layer by layer, in the orientation of scikit-learn; for scaled data, too.
     x_scaler_, y_scaler_ : Scaler
@@ -101,13 +98,13 @@ class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     result_ : Result
         Of the best start; `history_`, `status_`, `message_`, `n_iter_` are its parts.
     loss_ : float
-        C(w) / Σₙ sₙ of the trained weights: half the mean squared error plus penalty.  In squares of the scaled
-        target; for one target times `y_scaler_.scale[0]**2` it is in the target's units.
+        C(w) / Σₙ sₙ: half the mean squared error plus penalty, in scaled units; for one target times
+        `y_scaler_.scale[0]**2` it is in squares of the target's units.
     loss_curve_ : list of float
         The same after each iteration.
     validation_scores_, best_validation_score_ : list of float, float
-        With early stopping, else None: R² on the validation rows after each iteration, and the best.  For several
-        targets all scaled squares are added first.
+        With early stopping, else None: R² on the validation rows after each iteration, and the best.
+        For several targets the scaled squares are added first.
     starts_ : Starts
         A record of each start: cost, status, n_iter; and how many reached the best cost within 1 %.
     n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_
@@ -115,10 +112,9 @@ class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     Notes
     -----
-    Differences from `MLPRegressor`: (1) scaling is done inside; (2) `tol` is relative; (3) `sample_weight` also
-    weighs rows in the scaling, so that integer weights equal repeated rows (without early stopping, whose split
-    draws rows); (4) y of shape (n, 1) is predicted in that shape; (5) the options of its stochastic solvers do
-    not exist.
+    Differences from `MLPRegressor`: (1) scaling is done inside; (2) `tol` is relative; (3) integer weights
+    equal repeated rows, in the scaling too (not with early stopping, whose split draws rows); (4) y of shape
+    (n, 1) is predicted in that shape; (5) the options of its stochastic solvers do not exist.
 
     Examples
     --------
@@ -191,17 +187,11 @@ class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X, y : arrays
         sample_weight : array (n_samples,), optional
             A weight of 2 equals a repeated row, 0 leaves the row out.
         callback : callable, optional
-            Called with the `Iteration` record after the start and after every iteration; a true answer ends the
-            training with the best so far.
-
-        Returns
-        -------
-        LMRegressor
-            Itself.
+            Called with the `Iteration` record after the start and after every iteration; a true answer ends
+            the training with the best so far.
 
         Raises
         ------
@@ -218,29 +208,92 @@ class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             After Ctrl-C or an exception in the callback, with the best so far kept.
         """
         self._validate_params()
-        rows = self._checked_rows(X, y, sample_weight)
-        seeds = np.random.SeedSequence(
-            check_random_state(self.random_state).randint(0, 2**31 - 1, size=4).tolist()
-        ).spawn(1 + self.n_starts)
-        validation = None
-        if self.early_stopping:
-            rows, validation = rows.split(self.validation_fraction, np.random.default_rng(seeds[0]))
-        warm = self.warm_start and hasattr(self, "w_")
-        x_scaler, y_scaler = (self.x_scaler_, self.y_scaler_) if warm else self._scalers(rows)
+        rows, y_ndim = checked_rows(self, X, y, sample_weight)
         network = self._network(rows)
         solver = chosen(self.solver, SOLVERS)
-        check_training_memory(network, len(rows), solver)
-        if warm and network != self.network_:
-            raise ValueError(
-                f"warm_start: the last fit trained {self.network_!r}, this one needs {network!r}; set warm_start=False"
-            )
-        rows = rows.scaled(x_scaler, y_scaler)
-        starts = [self._start(network, rows, seed) for seed in seeds[1:]]
-        if warm:
-            starts[0] = self.w_
-        validation = None if validation is None else validation.scaled(x_scaler, y_scaler)
-        runs = self._run(network, rows, validation, starts, solver, callback)
-        self.network_, self.x_scaler_, self.y_scaler_ = network, x_scaler, y_scaler
-        self._keep(runs, rows, validation)
-        self._warn(runs)
+        check_training_memory(network, len(rows), solver, n_processes(self.n_jobs, self.n_starts))
+        split_seed, *seeds = self._seeds()
+        validation = None
+        if self.early_stopping:
+            rows, validation = rows.split(self.validation_fraction, np.random.default_rng(split_seed))
+        last = self._last_weights(network)
+        task = RegressionTask.prepare(network, self._scalers(rows, last), rows, validation)
+        starts = task.starts(self.init, seeds, last)
+        if self.verbose and self.n_starts == 1:
+            callback = Printing(callback)
+        after_each = print_start if self.verbose and self.n_starts > 1 else None
+        how = {"n_jobs": self.n_jobs, "callback": callback, "after_each": after_each}
+        runs = task.run(starts, self.alpha, self._options(task, solver), **how)
+        self.y_ndim_ = y_ndim
+        self._keep(task, runs)
+        warn_of_end(runs, self.n_starts)
         return self
+
+    def predict(self, X: ArrayLike) -> FloatArray:
+        """Predictions (n_samples,) or (n_samples, n_outputs), like y, for X (n_samples, n_features)."""
+        check_is_fitted(self)
+        scaled = self.network_.predict(self.w_, self.x_scaler_.transform(checked_inputs(self, X)))
+        y = self.y_scaler_.inverse(scaled)
+        return y[:, 0] if self.y_ndim_ == 1 else y
+
+    @property
+    def coefs_(self) -> list[FloatArray]:
+        """Weights of each layer, (n_in, n_out), for scaled data."""
+        return [weights.T for weights, _ in self.network_.unpack(self.w_)]
+
+    @property
+    def intercepts_(self) -> list[FloatArray]:
+        """Biases of each layer, (n_out,), for scaled data."""
+        return [bias for _, bias in self.network_.unpack(self.w_)]
+
+    def _network(self, rows: TrainingRows) -> MLP:
+        layer = ACTIVATIONS[self.activation]
+        hidden = [layer(units) for units in checked_sizes(self.hidden_layer_sizes)]
+        return MLP([Input(rows.X.shape[1]), *hidden, Linear(rows.y.shape[1])])
+
+    def _seeds(self) -> list[np.random.SeedSequence]:
+        """One for the split, one for each start: the first starts are the same for every `n_starts`."""
+        entropy = check_random_state(self.random_state).randint(0, 2**31 - 1, size=4)
+        return np.random.SeedSequence(entropy.tolist()).spawn(1 + self.n_starts)
+
+    def _last_weights(self, network: MLP) -> FloatArray | None:
+        if not (self.warm_start and hasattr(self, "w_")):
+            return None
+        if network != self.network_:
+            was = f"the last fit trained {self.network_!r}, this one needs {network!r}"
+            raise ValueError(f"warm_start: {was}; set warm_start=False")
+        return self.w_
+
+    def _scalers(self, rows: TrainingRows, last: FloatArray | None) -> Scalers:
+        if last is not None:  # the weights belong to their scaling
+            return Scalers(self.x_scaler_, self.y_scaler_)
+        return Scalers.of(rows, self.scale_inputs, self.scale_target)
+
+    def _options(self, task: RegressionTask, solver: LinearSolver) -> dict[str, Any]:
+        return {
+            "damping": chosen(self.damping, DAMPINGS),
+            "solver": solver,
+            "acceleration": self.acceleration,
+            "resolve_output": self.resolve_output,
+            "stopping": Stopping(
+                max_iter=self.max_iter,
+                max_time=self.max_time,
+                gradient_tolerance=1e-10 * task.rows.total_weight,  # the cost is a sum over rows
+                max_fail=self.n_iter_no_change,
+                cost_tolerance=self.tol,
+            ),
+        }
+
+    def _keep(self, task: RegressionTask, runs: Runs) -> None:
+        result = runs.best
+        self.network_, self.w_ = task.network, result.w
+        self.x_scaler_, self.y_scaler_ = task.scalers.x, task.scalers.y
+        self.result_, self.starts_ = result, runs.starts
+        self.history_, self.status_, self.message_ = result.history, result.status, result.message
+        self.n_iter_, self.loss_ = result.n_iter, result.cost / task.rows.total_weight
+        self.loss_curve_ = task.losses(result)[1:].tolist()
+        scores = task.validation_scores(result)
+        self.validation_scores_ = None if scores is None else scores[1:].tolist()
+        self.best_validation_score_ = None if scores is None else float(np.max(scores))
+        self.n_layers_, self.n_outputs_ = len(task.network.layers), task.network.n_outputs
+        self.out_activation_ = "identity"

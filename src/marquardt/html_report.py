@@ -31,14 +31,17 @@ p.lead { color: #52606d; margin: 0 0 24px; }
         box-shadow: 0 1px 3px rgba(31,41,51,.10); }
 .card b { display: block; font-size: 1.5rem; font-weight: 600; font-variant-numeric: tabular-nums; }
 .card span { color: #6b7785; font-size: .85rem; }
-.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr)); gap: 16px; }
+.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr)); gap: 16px;
+        align-items: start; }
+.grid > * { min-width: 0; }
+.grid.tall > :first-child { grid-row: span 2; }
 figure { margin: 0; background: #fff; border-radius: 10px; padding: 14px;
          box-shadow: 0 1px 3px rgba(31,41,51,.10); }
 figure img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
 figcaption { color: #52606d; font-size: .88rem; margin-top: 8px; }
 .scroll { overflow-x: auto; background: #fff; border-radius: 10px; box-shadow: 0 1px 3px rgba(31,41,51,.10); }
 table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; padding: 8px 16px; border-bottom: 1px solid #eceff2; vertical-align: top; }
+th, td { text-align: left; padding: 8px 14px; border-bottom: 1px solid #eceff2; vertical-align: top; }
 tr:last-child td { border-bottom: 0; }
 th { color: #52606d; font-size: .82rem; font-weight: 600; white-space: nowrap; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
@@ -114,9 +117,9 @@ def picture(figure: Figure, alt: str, caption: str = "") -> str:
     return f'<figure><img width="{width}" alt="{escape(alt)}" src="{source}">{below}</figure>'
 
 
-def grid(parts: Iterable[str]) -> str:
-    """Pictures side by side where the window is wide enough."""
-    return f'<div class="grid">{"".join(parts)}</div>'
+def grid(parts: Iterable[str], tall: bool = False) -> str:
+    """Pictures and tables side by side, where there is room; `tall`: the first beside two others."""
+    return f'<div class="grid{" tall" if tall else ""}">{"".join(parts)}</div>'
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[int] = ()) -> str:
@@ -175,7 +178,8 @@ def _target_section(record: FitRecord, k: int) -> str:
                 "Distribution of the errors; the outermost bars hold what lies beyond them."),
     ]  # fmt: skip
     scores = table(["rows", "number", "R²", "RMSE", "MAE"], rows, numeric=(1, 2, 3, 4))
-    return f"<h2>Scores of {escape(name)}</h2>{scores}<h2>Predictions of {escape(name)}</h2>{grid(figures)}"
+    shown = grid(figures, tall=True)
+    return f"<h2>Scores of {escape(name)}</h2>{scores}<h2>Predictions of {escape(name)}</h2>{shown}"
 
 
 def _columns_section(record: FitRecord) -> str:
@@ -193,23 +197,22 @@ def _columns_section(record: FitRecord) -> str:
         "What each column is worth: R² lost when its values are shuffled among the rows. "
         "Columns that say the same share their worth."
     )
-    header = ["column", "loss of R²", "from low to high", "change of the mean prediction"]
-    return (
-        f"<h2>Columns</h2>{grid([picture(figure, 'importance of the columns', caption)])}"
-        f"<p></p>{table(header, rows, numeric=(1,))}"
-    )
+    header = ["column", "loss of R²", "from low to high", "change of prediction"]
+    parts = [picture(figure, "importance of the columns", caption), table(header, rows, numeric=(1,))]
+    return f"<h2>Columns</h2>{grid(parts)}"
 
 
 def _training_section(record: FitRecord) -> str:
     if len(record.history) < 2:
         return ""
     columns = record.history.to_dict()
-    shown = [
-        picture(plots.performance(columns), "cost against iteration", "Cost at every iteration."),
-        picture(plots.training_state(columns), "state of the training against iteration",
-                "A healthy run: cost, gradient and damping fall, the gain ratio stays near 1."),
-    ]  # fmt: skip
-    return f"<h2>Training</h2>{grid(shown)}"
+    about = "A healthy run: cost, gradient and damping fall, the gain ratio stays near 1."
+    state = picture(plots.training_state(columns), "state of the training against iteration", about)
+    if not record.early_stopping:  # else the cost stands in the state already
+        return f"<h2>Training</h2>{state}"
+    about = "Cost of the training rows and of those set aside; the network is that of the best iteration."
+    costs = picture(plots.performance(columns), "cost against iteration", about)
+    return f"<h2>Training</h2>{grid([costs, state])}"
 
 
 def _facts_section(record: FitRecord) -> str:

@@ -14,11 +14,11 @@ from numpy.typing import ArrayLike
 
 from marquardt._checks import as_float, check_finite
 from marquardt._types import FloatArray
-from marquardt.models.layers import Elu, Gelu, Logistic, Relu, Sigmoid, Softplus, Swish, Tanh
+from marquardt.models.layers import Elu, Gelu, Linear, Logistic, Relu, Sigmoid, Softplus, Swish
 from marquardt.models.mlp import MLP, augmented
 
-_SIGMOIDAL = (Tanh, Logistic, Sigmoid)
 _RECTIFYING = (Relu, Elu, Softplus, Gelu, Swish)
+_UNFIT_FOR_TILING = (Relu, Linear)
 
 
 class Initialization(Protocol):
@@ -144,8 +144,9 @@ class NguyenWidrow:
     """Hidden units that share the range of their inputs among them; best when inputs are few.
 
     A hidden layer of h units with n inputs in [−1, 1] gets weight rows of random direction and length
-    β = 0.7 h^(1/n), and biases spread evenly over [−β, β], with the sign of the row's first weight: the units'
-    active zones tile the cube.  With X the first layer is rescaled from [−1, 1] to the range of each input.
+    β = 0.7 h^(1/n), and biases spread evenly over [−β, β], with the sign of the row's first weight: the
+    active zones of the units tile the cube.  With X the first layer is rescaled from [−1, 1] to the range of
+    each input.
     Logistic units see twice the argument, which makes them the same functions as tanh units.
     The output layer is uniform in ±1/√n_in.
 
@@ -223,9 +224,9 @@ class LSUV:
 def default_initialization(network: MLP) -> Initialization:
     """The law for a network, by measurement.
 
-    - Fewer than four inputs into tanh or logistic units: `NguyenWidrow` (half the Jacobians of Glorot's law
-      on one- and two-dimensional functions).
-    - A rectifying first hidden layer (relu, elu, softplus, gelu, swish): `He`.
+    - Fewer than four inputs into smooth units: `NguyenWidrow`.  Glorot's law takes two to three times the
+      iterations on a two-dimensional function, with tanh, logistic, elu, softplus, gelu, swish and sine.
+    - Else, a rectifying first hidden layer (relu, elu, softplus, gelu, swish): `He`.
     - Else `Glorot`, with small random biases.
 
     Examples
@@ -237,7 +238,7 @@ def default_initialization(network: MLP) -> Initialization:
     Glorot(bias=1.0)
     """
     first = network.layers[1] if len(network.layers) > 2 else None
-    if isinstance(first, _SIGMOIDAL) and network.n_inputs < 4:
+    if first is not None and network.n_inputs < 4 and not isinstance(first, _UNFIT_FOR_TILING):
         return NguyenWidrow()
     return He() if isinstance(first, _RECTIFYING) else Glorot()
 

@@ -47,7 +47,7 @@ class Jacobian(Protocol):
         """JᵀJ (p, p): the upper triangle is right, the strict lower one undefined."""
         ...
 
-    def cogram(self, weights: FloatArray | None = None) -> FloatArray:
+    def cogram(self, weights: FloatArray | None = None, out: FloatArray | None = None) -> FloatArray:
         """J diag(weights) Jᵀ (n, n): the upper triangle is right, the strict lower one undefined."""
         ...
 
@@ -103,11 +103,9 @@ class DenseJacobian:
         np.matmul(self.matrix.T, self.matrix, out=out)  # NumPy sees AᵀA and calls dsyrk
         return out
 
-    def cogram(self, weights: FloatArray | None = None) -> FloatArray:
-        if weights is None:
-            return self.matrix @ self.matrix.T
-        scaled = self.matrix * np.sqrt(weights)
-        return scaled @ scaled.T
+    def cogram(self, weights: FloatArray | None = None, out: FloatArray | None = None) -> FloatArray:
+        scaled = self.matrix if weights is None else self.matrix * np.sqrt(weights)
+        return np.matmul(scaled, scaled.T, out=out)
 
     def column_sqnorms(self) -> FloatArray:
         return np.einsum("ij,ij->j", self.matrix, self.matrix)
@@ -190,13 +188,13 @@ class KhatriRaoJacobian:
             rank_k_gram(self.layers, self.n_outputs, out, self.scratch)
         return out
 
-    def cogram(self, weights: FloatArray | None = None) -> FloatArray:
+    def cogram(self, weights: FloatArray | None = None, out: FloatArray | None = None) -> FloatArray:
         """Σ_l (Δ_lᵀ Δ_l) ∘ (A_lᵀ diag(weights) A_l), K blocks of N rows a side, no Jacobian formed.
 
         That form needs weights that depend on a unit's input only (one value a layer, one value an
         input); for others the columns of J are summed unit by unit, at O(n²p) time and O(n²) memory.
         """
-        return structured_cogram(self.layers, self.n_outputs, weights, self.scratch)
+        return structured_cogram(self.layers, self.n_outputs, weights, self.scratch, out)
 
     def column_sqnorms(self) -> FloatArray:
         result = np.empty(self.shape[1])

@@ -156,10 +156,13 @@ class Method:
         except SingularSystemError as error:
             return replace(state, stuck=(Status.SINGULAR, str(error)), system=None)
         factors: list[Factor] = []
+        promised: list[float] = []
 
         def attempt(damping: float) -> Trial:
             factors.clear()
-            return self._attempt(problem, at, system, damping, scale, factors)
+            trial = self._attempt(problem, at, system, damping, scale, factors)
+            promised.append(trial.predicted)
+            return trial
 
         found = self.search.run(attempt, self.damping, state.damping)
         state = replace(
@@ -172,7 +175,7 @@ class Method:
         )
         trial = found.trial
         if trial.w is None or not trial.acceptable:
-            return replace(state, stuck=_why_stuck(found, at.cost))
+            return replace(state, stuck=_why_stuck(found, at.cost, promised[0]))
         new = problem.linearize(trial.w)
         if not np.isfinite(new.gradient).all():
             return replace(state, stuck=(Status.SINGULAR, "the Jacobian at the new point is not finite"))
@@ -244,12 +247,22 @@ def _below_rounding(change: float, cost: float) -> bool:
     return abs(change) <= 4.0 * np.finfo(float).eps * cost
 
 
-def _why_stuck(found: Found, cost: float) -> Reason:
-    if found.trial.negligible:
+_PROMISE = float(np.sqrt(np.finfo(float).eps))
+"""A converged fit predicts less than this fraction of its cost; more, and nothing gained, is another matter:
+a wrong Jacobian, a cost undefined all around, or the rounding floor of an exact fit."""
+
+
+def _why_stuck(found: Found, cost: float, promised: float) -> Reason:
+    """Why no step was found; `promised` is the decrease that the first trial predicted."""
+    trial = found.trial
+    if trial.w is None and not np.isfinite(trial.predicted):
+        return Status.SINGULAR, f"no finite step up to damping {trial.damping:.3g}"
+    if not trial.negligible:
+        return Status.DAMPING_LIMIT, f"damping {found.state.damping:.3g} > limit {found.state.maximum:.3g}"
+    if promised > _PROMISE * cost:
         return (
-            Status.COST_TOLERANCE,
-            f"predicted decrease {found.trial.predicted:.3g} is rounding of cost {cost:.6g}",
+            Status.DAMPING_LIMIT,
+            f"the linear model promised a decrease of {promised:.3g} from cost {cost:.6g}, "
+            f"and no damping up to {trial.damping:.3g} gave any",
         )
-    if found.trial.w is None and not np.isfinite(found.trial.predicted):
-        return Status.SINGULAR, f"no finite step up to damping {found.trial.damping:.3g}"
-    return Status.DAMPING_LIMIT, f"damping {found.state.damping:.3g} > limit {found.state.maximum:.3g}"
+    return Status.COST_TOLERANCE, f"predicted decrease {trial.predicted:.3g} is rounding of cost {cost:.6g}"

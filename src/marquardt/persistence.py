@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from marquardt import __version__
 from marquardt.archive import ModelFileError, read_archive, write_archive
 from marquardt.fit_record import ColumnEffect, FitRecord, Outcome
 from marquardt.fitted_network import FittedNetwork
-from marquardt.result import History, Status
+from marquardt.history_arrays import history_arrays, history_from_arrays
+from marquardt.result import Status
 from marquardt.table_encoder import TableEncoder
 from marquardt.table_model import TableModel
 
@@ -38,9 +40,13 @@ def save(model: TableModel | LMRegressor, path: str | os.PathLike[str]) -> None:
     ModelFileError
         If the model is not fitted, or the file cannot be written (folder missing, disk full, no permission).
     """
-    header, arrays = _table_model_data(model) if isinstance(model, TableModel) else _regressor_data(model)
-    from marquardt import __version__
+    if isinstance(model, TableModel):
+        header, arrays = _table_model_data(model)
+    else:
+        from marquardt.regressor_file import regressor_data  # scikit-learn comes with it
 
+        header, arrays = regressor_data(model)
+        header["kind"] = "regressor"
     write_archive(path, {"written_by": __version__, **header}, arrays)
 
 
@@ -58,17 +64,22 @@ def load(path: str | os.PathLike[str]) -> TableModel | LMRegressor:
         If the file is missing, truncated, from a newer version, or no model file; nothing in it is run.
     """
     header, arrays = read_archive(path)
-    readers = {"table": _table_model, "regressor": _regressor}
-    kind = header.get("kind")
-    if not isinstance(kind, str) or kind not in readers:
+    kind, name = header.get("kind"), os.fspath(path)
+    if kind == "weights":
         raise ModelFileError(
-            f"{os.fspath(path)!r} holds a model of unknown kind {str(kind)[:40]!r}: upgrade marquardt"
+            f"{name!r} holds plain weights: read it by `marquardt.weights_file.load_weights`"
         )
+    if kind not in ("table", "regressor"):
+        raise ModelFileError(f"{name!r} holds a model of unknown kind {str(kind)[:40]!r}: upgrade marquardt")
     try:
-        return readers[kind](header, arrays)
+        if kind == "table":
+            return _table_model(header, arrays)
+        from marquardt.regressor_file import regressor_from_data
+
+        return regressor_from_data(header, arrays)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise ModelFileError(
-            f"{os.fspath(path)!r} is a damaged model file ({type(error).__name__}: {str(error)[:200]}). "
+            f"{name!r} is a damaged model file ({type(error).__name__}: {str(error)[:200]}). "
             "Nothing in it was run. Make it again with `marquardt fit`, or ask for a fresh copy."
         ) from error
 
@@ -81,7 +92,7 @@ def _table_model_data(model: TableModel) -> tuple[dict[str, Any], dict[str, Any]
         "encoder": model.encoder.to_dict(),
         "record": _record_header(record),
     }
-    arrays = {**model.network.arrays(), **_history_arrays(record.history)}
+    arrays = {**model.network.arrays(), **history_arrays(record.history)}
     for group, outcome in (("train", record.train), ("held_out", record.held_out)):
         if outcome is not None:
             arrays |= {f"{group}.y": outcome.y, f"{group}.prediction": outcome.prediction}
@@ -141,7 +152,7 @@ def _record(data: Mapping[str, Any], arrays: Arrays) -> FitRecord:
         train=_outcome("train", arrays, len(targets)),
         held_out=held_out,
         effects=tuple(_effect(entry, len(targets)) for entry in data["effects"]),
-        history=_history(arrays),
+        history=history_from_arrays(arrays),
     )
 
 
@@ -160,27 +171,6 @@ def _effect(data: Mapping[str, Any], n_targets: int) -> ColumnEffect:
     return ColumnEffect(_text(data["name"]), *numbers, _text(data["low"]), _text(data["high"]), changes)
 
 
-def _history_arrays(history: History) -> dict[str, Any]:
-    """Every column as `history.<field>`; a missing validation cost is NaN."""
-    return {f"history.{name}": history.column(name) for name in history.to_dict()}
-
-
-def _history(arrays: Arrays) -> History:
-    columns: dict[str, list[Any]] = {}
-    for key, values in arrays.items():
-        if key.startswith("history."):
-            if values.ndim != 1:
-                raise ValueError(f"{key} has shape {values.shape}")
-            columns[key.removeprefix("history.")] = values.tolist()
-    for name in ("iteration", "rejected", "n_jacobians", "n_costs"):
-        columns[name] = [int(value) for value in columns[name]]
-    columns["accelerated"] = [bool(value) for value in columns["accelerated"]]
-    columns["validation_cost"] = [None if np.isnan(value) else value for value in columns["validation_cost"]]
-    if len({len(values) for values in columns.values()}) != 1:
-        raise ValueError("the columns of the history have different lengths")
-    return History.from_dict(columns)
-
-
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{str(value)[:40]!r} is not text")
@@ -191,11 +181,3 @@ def _texts(values: Any) -> tuple[str, ...]:
     if not isinstance(values, list):
         raise TypeError(f"{str(values)[:40]!r} is not a list")
     return tuple(_text(value) for value in values)
-
-
-def _regressor_data(regressor: LMRegressor) -> tuple[dict[str, Any], dict[str, Any]]:
-    raise NotImplementedError
-
-
-def _regressor(header: Mapping[str, Any], arrays: Arrays) -> LMRegressor:
-    raise NotImplementedError

@@ -60,7 +60,7 @@ def parity(groups: Groups, target: str = "target", unit: str = "") -> Figure:
     >>> figure.axes[0].get_xlabel()
     'measured dose (mg)'
     """
-    figure, axes = empty_figure(5.0, 4.6)
+    figure, axes = empty_figure(5.6, 5.2)
     data = _arrays(groups)
     low = min(min(y.min(), p.min()) for y, p in data.values())
     high = max(max(y.max(), p.max()) for y, p in data.values())

@@ -11,15 +11,15 @@ from marquardt.result import Iteration
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.live import Live
-    from rich.table import Table
+    from rich.text import Text
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
+_CURVE = 32  # largest width of the drawn cost curve, in characters
 _PATIENCE = 10.0  # seconds without a plain line
-_CURVE = 32  # width of the drawn cost curve, in characters
 
 
 class Progress:
-    """A callback that shows every iteration; use it in a `with`.
+    """A callback that shows the iterations; use it in a `with`.
 
     Parameters
     ----------
@@ -41,6 +41,7 @@ class Progress:
     def __init__(self, stream: TextIO, quiet: bool = False) -> None:
         self._console: Console | None = None
         self._live: Live | None = None
+        self._start = 0  # number of the run: a fit from several starts has several
         self._last: Iteration | None = None
         self._shown, self._printed_at = True, 0.0
         self._costs: list[float] = []
@@ -53,7 +54,7 @@ class Progress:
         if self._console is not None and self._console.is_terminal:
             from rich.live import Live
 
-            self._live = Live(console=self._console, refresh_per_second=12, get_renderable=self._table)
+            self._live = Live(console=self._console, refresh_per_second=12, get_renderable=self._moving_line)
             self._live.start()
         return self
 
@@ -62,31 +63,36 @@ class Progress:
     ) -> None:
         if self._live is not None:
             self._live.stop()
-        elif self._last is not None and not self._shown:
-            self._print(self._last)
+        else:
+            self._print_last()
 
     def __call__(self, iteration: Iteration) -> None:
         """Take the record of one iteration; iteration 0 begins a new run."""
         if iteration.iteration == 0:
-            self._costs = []
+            self._print_last()  # the end of the run before
+            self._start, self._costs, self._printed_at = self._start + 1, [], 0.0
         self._costs.append(iteration.cost)
         self._last, self._shown = iteration, False
-        waited = iteration.time - self._printed_at > _PATIENCE
-        if self._live is None and (waited or _is_milestone(iteration.iteration)):
-            self._print(iteration)
+        milestone = self._start == 1 and _is_milestone(iteration.iteration)
+        if milestone or iteration.time - self._printed_at > _PATIENCE:
+            self._print_last()
 
-    def _print(self, iteration: Iteration) -> None:
-        if self._console is not None:
-            self._console.print(progress_line(iteration), markup=False)
-        self._shown, self._printed_at = True, iteration.time
+    def _print_last(self) -> None:
+        if self._console is not None and self._live is None and self._last is not None and not self._shown:
+            self._console.print(self._line(self._last), markup=False)
+            self._shown, self._printed_at = True, self._last.time
 
-    def _table(self) -> Table:
-        from rich.table import Table
+    def _line(self, now: Iteration) -> str:
+        return progress_line(now) if self._start == 1 else f"start {self._start}: {progress_line(now)}"
 
-        table = Table.grid(padding=(0, 3))
-        if self._last is not None:
-            table.add_row(progress_line(self._last), f"[blue]{cost_curve(self._costs)}[/blue]")
-        return table
+    def _moving_line(self) -> Text:
+        from rich.text import Text
+
+        if self._last is None or self._console is None:
+            return Text("")
+        line = self._line(self._last)
+        curve = cost_curve(self._costs, min(_CURVE, self._console.width - len(line) - 4))
+        return Text.assemble(f"{line}   ", (curve, "blue"), no_wrap=True, overflow="crop")
 
 
 def progress_line(now: Iteration) -> str:
@@ -99,7 +105,7 @@ def progress_line(now: Iteration) -> str:
 
 
 def cost_curve(costs: list[float], width: int = _CURVE) -> str:
-    """The logarithm of the cost over the run, as a row of blocks.
+    """The logarithm of the cost over the run, as a row of at most `width` blocks.
 
     Examples
     --------
@@ -107,7 +113,7 @@ def cost_curve(costs: list[float], width: int = _CURVE) -> str:
     '█▆▃▁'
     """
     logs = [math.log10(cost) for cost in costs if cost > 0 and math.isfinite(cost)]
-    if len(logs) < 2:
+    if len(logs) < 2 or width < 2:
         return ""
     low, high = min(logs), max(logs)
     step = max(1.0, len(logs) / width)

@@ -33,7 +33,8 @@ class Refinement:
         Most steps to take.  One is enough where the residuals are small; with large ones the offset
         shrinks by a constant factor a step.
     contraction : float
-        A step must shrink the offset to this fraction, or it is dropped and the refinement ends.
+        A step must shrink the offset to this fraction, or the cost by more than its rounding; else it is
+        dropped and the refinement ends.
     tolerance : float
         Relative offset to stop at.  At 1e-10, w is within 1e-10 of its standard errors from the minimum.
 
@@ -74,7 +75,8 @@ class Refinement:
             if not (new.cost <= at.cost * (1 + _ROUNDING) and np.isfinite(new.gradient).all()):
                 return at, count + 1
             step, new_offset = _gauss_newton(new)
-            if not new_offset <= self.contraction * offset:
+            shrunk = new_offset <= self.contraction * offset or new.cost < at.cost * (1 - _ROUNDING)
+            if not shrunk:
                 return at, count + 1
             at, offset = new, new_offset
         return at, self.max_steps

@@ -68,10 +68,7 @@ def advice(record: FitRecord) -> list[str]:
         )
     useless = [e.name for e in record.effects if e.importance < 1e-3 and e.importance < 2 * e.sd + 1e-4]
     if useless and len(useless) < len(record.effects):
-        columns = ", ".join(useless[:6])
-        said.append(
-            f"Without measurable effect on the predictions: {columns}. Try --drop {','.join(useless[:6])!s}."
-        )
+        said.append(f"Without measurable effect on the predictions: try --drop {','.join(useless[:6])}.")
     return said
 
 
@@ -110,7 +107,7 @@ def r_squared(value: float) -> str:
     if math.isnan(value):
         return "-"
     missing = 1.0 - value
-    decimals = 4 if missing >= 1e-3 or missing <= 0 else min(12, 1 - math.floor(math.log10(missing)))
+    decimals = 4 if missing >= 1e-4 or missing <= 0 else min(12, 1 - math.floor(math.log10(missing)))
     return f"{value:.{max(4, decimals)}f}"
 
 
@@ -122,7 +119,7 @@ def _overfit_advice(record: FitRecord) -> list[str]:
         remedies = (
             "fewer --hidden units, a larger --alpha, or more rows"
             if record.early_stopping
-            else ("--early-stopping, --alpha 0.01, or fewer --hidden units")
+            else ("--early-stopping, a larger --alpha, or fewer --hidden units")
         )
         return [
             f"The error on held-out rows is {ratio:.2g} times that on training rows: part of the fit is "
@@ -175,7 +172,9 @@ def _training(record: FitRecord) -> list[str]:
             "cost", f"{number(first.cost)} at the start, {number(last.cost)} at the end (scaled units)"
         )
         work = f"{record.n_iter} iterations, {last.n_jacobians} Jacobians, {last.n_costs} costs"
-        lines += _item("work", f"{work} in {duration(last.time)} ({duration(record.seconds)} with the scores)")
+        lines += _item(
+            "work", f"{work} in {duration(last.time)} ({duration(record.seconds)} with the scores)"
+        )
         if record.early_stopping:
             validation = record.history.column("validation_cost")
             best = int(np.nanargmin(validation))

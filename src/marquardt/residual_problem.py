@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from marquardt._checks import as_float
 from marquardt._types import FloatArray
 from marquardt.differences import CentralDifferences, ForwardDifferences
 from marquardt.jacobian import DenseJacobian
@@ -73,8 +74,7 @@ class ResidualProblem:
         if isinstance(self._jacobian, ForwardDifferences | CentralDifferences):
             matrix = self._jacobian.jacobian(self.residual, w, r)
         else:
-            with np.errstate(all="ignore"):
-                matrix = np.asarray(self._jacobian(w), dtype=float)
+            matrix = self._analytic(self._jacobian, w, len(r))
             if matrix.shape != (len(r), self.n_params):
                 raise ValueError(
                     f"jac returned shape {matrix.shape}, but the residual needs ({len(r)}, {self.n_params})"
@@ -103,8 +103,18 @@ class ResidualProblem:
         del damping, scale
         return w
 
+    def _analytic(
+        self, jacobian: Callable[[FloatArray], ArrayLike], w: FloatArray, n_residuals: int
+    ) -> FloatArray:
+        try:
+            with np.errstate(all="ignore"):
+                return as_float("the value of jac", jacobian(w))
+        except ArithmeticError:
+            return np.full((n_residuals, self.n_params), np.nan)
+
     def _checked(self, value: ArrayLike) -> FloatArray:
-        r = np.asarray(value, dtype=float)
+        # A copy: a function may write every value into the same buffer.
+        r = as_float("the value of residual", value)
         if r.ndim != 1 or len(r) == 0:
             raise ValueError(f"residual returned shape {r.shape}: it must be one row of numbers, (n,)")
         if self.n_residuals is None:

@@ -31,7 +31,8 @@ class Status(Enum):
     )
     DAMPING_LIMIT = (
         "No step decreases the cost any more, however strongly damped: usually the rounding floor of a "
-        "converged fit; if the cost is still high, start from other parameters or scale the inputs."
+        "converged fit; if the cost is still high, start from other parameters, scale the inputs, or check a "
+        "Jacobian of your own."
     )
     NO_FINITE_START = (
         "The cost or its Jacobian is not finite at the start: check the data for NaN and infinite values, "

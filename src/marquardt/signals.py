@@ -23,8 +23,6 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from marquardt._types import FloatArray
-
 if TYPE_CHECKING:
     from marquardt.trainer import LevenbergMarquardt
 
@@ -42,7 +40,7 @@ EVENTS = (
 Signals: TypeAlias = "Callable[..., Any] | object | list[Any] | tuple[Any, ...] | None"
 
 
-class StopTraining(Exception):  # noqa: N818  NeuPy's name
+class StopTraining(Exception):
     """Raise it in a signal to end the training; the weights stay as they are.
 
     Examples
@@ -180,19 +178,6 @@ def _as_signal(signal: Any) -> Any:
         f"signals: {signal!r} is neither a function nor an object with a method named like an event; "
         f"the events are {', '.join(EVENTS)}"
     )
-
-
-def mean_squared_error(predicted: FloatArray, targets: FloatArray) -> float:
-    """Mean over samples and outputs, NeuPy's ``mse``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> mean_squared_error(np.array([[1.0], [2.0]]), np.array([[1.0], [0.0]]))
-    2.0
-    """
-    difference = (predicted - targets).ravel()
-    return float(difference @ difference) / difference.size
 
 
 def _duration(seconds: float) -> str:

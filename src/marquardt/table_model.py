@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from marquardt._types import FloatArray
-from marquardt.blas_threads import one_thread_if_small
 from marquardt.column_effects import column_effects, columns_that_move_together
 from marquardt.columns import TableError, target_values
 from marquardt.fit_record import FitRecord, Outcome
@@ -47,8 +46,7 @@ class FitOptions:
         Processes for the starts; -1 takes every core.
     max_iter : int
     early_stopping : bool
-        Stop where a tenth of the training rows, set aside, is fitted best.  On by default, as in MATLAB's
-        `fitnet`: without it, many parameters and few rows fit noise.
+        Stop where a tenth of the training rows, set aside, is fitted best.
     alpha : float
         Weight penalty: ½ alpha |w|² is added to the cost (scaled units).
     drop, categorical : tuple of str
@@ -63,9 +61,9 @@ class FitOptions:
     seed: int = 0
     starts: int = 1
     jobs: int = 1
-    max_iter: int = 1000
-    early_stopping: bool = True
-    alpha: float = 0.0
+    max_iter: int = 300
+    early_stopping: bool = False
+    alpha: float = 0.01
     drop: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
@@ -77,9 +75,8 @@ class FitOptions:
     def as_text(self) -> dict[str, str]:
         """What the report says of them."""
         said = {"seed": str(self.seed), "alpha": f"{self.alpha:g}"}
-        if self.starts > 1:
-            said["starts"] = str(self.starts)
-        said["early stopping"] = "on" if self.early_stopping else "off"
+        if self.early_stopping:
+            said["early stopping"] = "on"
         return said
 
 
@@ -164,8 +161,7 @@ def fit_table(
     encoder = TableEncoder.fit(inputs.iloc[train], options.categorical)
     X, replaced = encoder.encode(inputs)
     regressor = _regressor(options)
-    with one_thread_if_small(_n_params(X.shape[1], options.hidden, len(targets))):
-        regressor.fit(X[train], y[train] if len(targets) > 1 else y[train, 0], callback=callback)
+    regressor.fit(X[train], y[train] if len(targets) > 1 else y[train, 0], callback=callback)
     network = FittedNetwork.from_regressor(regressor)
 
     judged = held_out if len(held_out) >= 3 else train
@@ -185,7 +181,7 @@ def fit_table(
         notes=(*notes, *encoder.decisions(), *replaced, *columns_that_move_together(encoder, X[train])),
         network=network.describe(),
         n_params=network.network.n_params,
-        settings=options.as_text(),
+        settings=_settings(options, regressor),
         train=Outcome(y[train], network.predict(X[train])),
         held_out=Outcome(y[held_out], network.predict(X[held_out])) if len(held_out) else None,
         effects=effects,
@@ -232,9 +228,12 @@ def _split(n_samples: int, options: FitOptions) -> tuple[np.ndarray, np.ndarray]
     return np.sort(train), np.sort(held_out)
 
 
-def _n_params(n_inputs: int, hidden: Sequence[int], n_outputs: int) -> int:
-    sizes = (n_inputs, *hidden, n_outputs)
-    return sum((n_in + 1) * n_out for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True))
+def _settings(options: FitOptions, regressor: LMRegressor) -> dict[str, str]:
+    settings = options.as_text()
+    if options.starts > 1:
+        starts = regressor.starts_
+        settings["starts"] = f"{len(starts)} ({starts.n_at_best} came within 1 % of the best)"
+    return settings
 
 
 def _regressor(options: FitOptions) -> LMRegressor:

@@ -1,6 +1,7 @@
 """`LevenbergMarquardt`: NeuPy's class of that name, on the driver of this package.
 
-A script written for NeuPy runs with its import changed.  What differs from NeuPy 0.8, on purpose:
+A script written for NeuPy runs with its imports changed: ``import marquardt as algorithms``, and layers and
+`StopTraining` from `marquardt`.  What differs from NeuPy 0.8, on purpose:
 
 1. The residuals are prediction − target.  NeuPy feeds the *squared* errors to the Jacobian and squares them
    again: it minimizes the sum of fourth powers, and its system becomes singular as the fit becomes good.
@@ -35,35 +36,43 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from marquardt._checks import check_samples
 from marquardt._types import FloatArray
 from marquardt.blas_threads import one_thread_if_small
-from marquardt.damping import DampingRule, DampingState, Nielsen
-from marquardt.escalating import Escalating
+from marquardt.damping import DampingRule, Identity, Metric
+from marquardt.epochs import run_epochs, training_error
 from marquardt.initialization import Initialization, default_initialization
 from marquardt.linsolve import Auto, LinearSolver
-from marquardt.lm import Geodesic, Method, Reason, State
-from marquardt.models.layers import Input, Layer, Sigmoid
-from marquardt.models.mlp import MLP
+from marquardt.method import Geodesic, Method
 from marquardt.problem import NetworkProblem
 from marquardt.result import History, Status
-from marquardt.signals import EpochPrinter, Errors, Events, Signals, StopTraining, as_signals, mean_squared_error
+from marquardt.signals import EpochPrinter, Errors, Events, Signals, StopTraining, as_signals
+from marquardt.stepper import Stepper
 from marquardt.stopping import Stopping
+from marquardt.trainer_settings import (
+    Network,
+    architecture_text,
+    as_count,
+    as_damping,
+    as_inputs,
+    as_network,
+    as_samples,
+    as_test_samples,
+    mean_squared_error,
+)
 from marquardt.weights_file import load_weights, save_weights
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Network: TypeAlias = "MLP | Sequence[Layer] | Sequence[int]"
-TestData: TypeAlias = "tuple[FloatArray, FloatArray] | None"
+
+# Epochs bound the work.  A small step means nothing where inputs of 1e12 have made weights of 1e-12.
+_UNLIMITED = Stopping(max_fail=None, step_tolerance=0.0)
 
 
 class LevenbergMarquardt:
@@ -72,8 +81,7 @@ class LevenbergMarquardt:
     Parameters
     ----------
     network : MLP, sequence of layers, or sequence of int
-        ``Input(2) >> Sigmoid(3) >> Sigmoid(1)``, ``[Input(2), Sigmoid(3), Sigmoid(1)]`` or ``(2, 3, 1)``,
-        which all mean the same.
+        ``Input(2) >> Sigmoid(3) >> Sigmoid(1)``, or a list of these layers, or their sizes ``(2, 3, 1)``.
     mu : float
         First damping, in the units of JᵀJ; scale inputs and targets to the order of 1.
     mu_update_factor : float or None
@@ -82,17 +90,17 @@ class LevenbergMarquardt:
     show_epoch : int
         With `verbose`, print every so many epochs.
     shuffle_data : bool
-        Without effect: every step sees all rows.
+        Without effect.
     signals : function, object, class, or list of these, optional
         What to call at the events of `marquardt.signals`.
     verbose : bool
-        Whether to print the settings and the errors.
     loss : {"mse"}
     damping : DampingRule, optional
         Any rule of `marquardt.damping`, in place of `mu` and `mu_update_factor`.
     acceleration, resolve_output : bool
         The two parts of the step that NeuPy has not.
-    solver : LinearSolver, optional
+    metric, solver : Metric, LinearSolver, optional
+        As in `minimize`.
     stopping : Stopping, optional
         When to end before `epochs`.  Its `max_iter` is not used; with `max_fail`, the weights of the lowest
         error on the test data are restored.
@@ -107,10 +115,7 @@ class LevenbergMarquardt:
     ----------
     errors : Errors
         ``errors.train`` and ``errors.valid``: mean squared errors, one an epoch.
-    last_epoch : int
-        Number of the last epoch; goes on counting when `train` is called again.
-    n_updates_made : int
-        Steps taken.
+    last_epoch, n_updates_made : int
     history : History
         One record a step, for `marquardt.plots.training_state`.
     status, message : Status or None, str
@@ -148,6 +153,7 @@ class LevenbergMarquardt:
         damping: DampingRule | None = None,
         acceleration: bool = True,
         resolve_output: bool = True,
+        metric: Metric | None = None,
         solver: LinearSolver | None = None,
         stopping: Stopping | None = None,
         initialization: Initialization | None = None,
@@ -156,53 +162,51 @@ class LevenbergMarquardt:
     ) -> None:
         if loss != "mse":
             raise ValueError(f"loss={loss!r}: the method minimizes a sum of squares, so loss must be 'mse'")
-        if not (hasattr(show_epoch, "__index__") and show_epoch >= 1):
-            raise ValueError(f"show_epoch={show_epoch!r} must be an integer >= 1")
         self.network = as_network(network)
         self.mu, self.mu_update_factor = mu, mu_update_factor
-        self.show_epoch, self.shuffle_data, self.verbose = int(show_epoch), bool(shuffle_data), bool(verbose)
+        self.show_epoch = as_count("show_epoch", show_epoch)
+        self.shuffle_data, self.verbose = bool(shuffle_data), bool(verbose)
         self.method = Method(
-            damping=damping or _damping(mu, mu_update_factor),
+            damping=damping or as_damping(mu, mu_update_factor),
+            metric=metric or Identity(),
             solver=solver or Auto(),
             acceleration=Geodesic() if acceleration else None,
             resolve_output=resolve_output,
         )
-        self.stopping = replace(stopping or Stopping(max_fail=None), max_iter=sys.maxsize)
-        self.initialization = initialization or default_initialization(self.network)
-        self.errors, self.history = Errors(), History()
-        self.last_epoch = self.n_updates_made = 0
+        self.stopping = replace(stopping or _UNLIMITED, max_iter=sys.maxsize)
+        self.errors, self.last_epoch = Errors(), 0
         self.status: Status | None = None
         self.message = "Not trained yet."
         self.events = Events([EpochPrinter(), self.errors, *as_signals(signals)])
-        self._rng = np.random.default_rng(random_state)
-        self._w: FloatArray | None = None if w is None else self.network.check_parameters(w).copy()
-        self._damping: DampingState | None = None
-        self._run: tuple[NetworkProblem, State] | None = None
-        self._clock = time.perf_counter()
+        law = initialization or default_initialization(self.network)
+        self.stepper = Stepper(self.network, self.method, law, np.random.default_rng(random_state), w)
         if self.verbose:
-            print(repr(self))
-
-    # -- weights -------------------------------------------------------------------------------
+            print(f"{self!r}, {self.network.n_params} parameters")
 
     @property
     def w(self) -> FloatArray:
-        """The weights (n_params,), a copy; drawn now when there are none yet.  Setting them restarts mu."""
-        return self._weights(None).copy()
+        """The weights (n_params,), a copy; drawn now when there are none yet.  Setting them resets mu."""
+        return self.stepper.weights().copy()
 
     @w.setter
     def w(self, value: ArrayLike) -> None:
-        self._w = self.network.check_parameters(value).copy()
-        self._damping = self._run = None
+        self.stepper.set_weights(value)
+
+    @property
+    def history(self) -> History:
+        return self.stepper.history
+
+    @property
+    def n_updates_made(self) -> int:
+        return self.stepper.n_steps
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the weights to a file (no pickle); `load` of a trainer of the same network reads them."""
+        """Write the weights to a file, without pickle."""
         save_weights(path, self.network, self.w)
 
     def load(self, path: str | os.PathLike[str]) -> None:
-        """Set the weights to those of a file written by `save`."""
+        """Set the weights to those that `save` wrote for the same network."""
         self.w = load_weights(path, self.network)
-
-    # -- training ------------------------------------------------------------------------------
 
     def train(
         self,
@@ -211,12 +215,12 @@ class LevenbergMarquardt:
         X_test: ArrayLike | None = None,
         y_test: ArrayLike | None = None,
         epochs: int = 100,
-        batch_size: int | None = None,
+        batch_size: None = None,
     ) -> None:
-        """Train for some epochs: one accepted Levenberg-Marquardt step each.
+        """Train for some epochs, each one accepted Levenberg-Marquardt step.
 
-        Called again, it goes on from the weights and the mu that it has.  An exception in a signal, Ctrl-C
-        among them, passes through; the weights are then those of the last epoch.
+        Called again, it goes on from the weights and the mu that it has.  Exceptions of signals, and Ctrl-C,
+        pass through; the weights are then those of the last update.
 
         Parameters
         ----------
@@ -226,25 +230,30 @@ class LevenbergMarquardt:
             Data to watch `errors.valid` on.
         epochs : int
         batch_size : None
-            The method needs all rows at once.
+            There are no batches: every step needs all rows.
 
         Raises
         ------
         ValueError
             For a number of epochs below 1, data of wrong shape, NaN or infinite values, X_test without
-            y_test, or a batch_size.
+            y_test, or a batch size.
         """
-        epochs = _checked_epochs(epochs)
+        epochs = as_count("epochs", epochs)
         if batch_size is not None:
             raise ValueError(f"batch_size={batch_size!r}: every step needs all rows; leave it out")
-        if y_train is None:
-            raise ValueError("y_train is missing: the method learns from targets")
         problem = self._problem(X_train, y_train)
-        test = self._test_data(X_test, y_test)
+        test = as_test_samples(X_test, y_test, self.network)
+        self.status, self.message = None, "Ended by an exception."
         data = {"X_train": X_train, "y_train": y_train, "epochs": epochs, "batch_size": None}
         with one_thread_if_small(self.network.n_params):
-            reason = self._epochs(problem, test, epochs, data)
-        self.status, self.message = reason[0], _message(reason)
+            try:
+                self.events.trigger("train_start", self, **data)
+                self.status, numbers = run_epochs(self, problem, test, epochs)
+                advice = "" if self.status is Status.MAX_ITER else f" {self.status.value}"
+            except StopTraining as stop:
+                self.status, advice = Status.STOPPED_BY_CALLBACK, ""
+                numbers = f"stopped in epoch {self.last_epoch}{': ' if str(stop) else ''}{stop}"
+        self.message = f"{numbers[:1].upper()}{numbers[1:]}.{advice}"
         self.events.trigger("train_end", self)
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None, *args: Any, **kwargs: Any) -> LevenbergMarquardt:
@@ -253,108 +262,39 @@ class LevenbergMarquardt:
         return self
 
     def one_training_update(self, X_train: ArrayLike, y_train: ArrayLike) -> float:
-        """One accepted step, without events; returns the mean squared error after it.
+        """One accepted step without events, for loops of one's own; returns the error after it.
 
-        For loops of one's own.  The weights stay when no step decreases the error.
+        The weights stay as they are when no step decreases the error.
         """
-        self._update(self._problem(X_train, y_train))
-        return self._error()
-
-    # -- use -----------------------------------------------------------------------------------
+        problem = self._problem(X_train, y_train)
+        return training_error(self.stepper.step(problem, self.stepper.start(problem)))
 
     def predict(self, X: ArrayLike) -> FloatArray:
         """Outputs (n_samples, n_outputs) for inputs (n_samples, n_inputs)."""
-        X = self._inputs(X)
-        return self.network.predict(self._weights(None), X)
+        return self.network.predict(self.stepper.weights(), as_inputs(X, self.network))
 
     transform = predict
 
     def score(self, X: ArrayLike, y: ArrayLike) -> float:
-        """The mean squared error on data, as in NeuPy (lower is better; scikit-learn's score is R²)."""
-        X, y = check_samples(self._inputs(X), y, self.network.n_inputs, self.network.n_outputs)
-        return mean_squared_error(self.network.predict(self._weights(None), X), y)
+        """The mean squared error on data, as in NeuPy: lower is better, unlike scikit-learn's R²."""
+        X, y = as_samples(X, y, self.network)
+        return mean_squared_error(self.predict(X), y)
 
     def plot_errors(self, logx: bool = False, show: bool = True, **figkwargs: Any) -> Figure:
-        """Draw `errors`; opens a window with `show`, where matplotlib can, and returns the figure."""
+        """Draw `errors` and return the figure; with `show`, in a window where matplotlib can open one."""
         from marquardt.error_plot import errors_figure
 
         return errors_figure(self.errors, logx, show, **figkwargs)
 
-    def architecture(self) -> str:
-        """Print the layers with their numbers of parameters, and return the text."""
-        rows = [(type(layer).__name__, layer.units, 0) for layer in self.network.layers]
-        for i, (n_out, columns) in enumerate(self.network.shapes, start=1):
-            rows[i] = (*rows[i][:2], n_out * columns)
-        lines = [f"{'#':>3}  {'layer':<10}{'units':>8}{'parameters':>12}"]
-        lines += [f"{i:>3}  {kind:<10}{units:>8}{count:>12}" for i, (kind, units, count) in enumerate(rows, 1)]
-        lines += [f"{'':>3}  {'total':<10}{'':>8}{self.network.n_params:>12}"]
-        print("\n".join(lines))
-        return "\n".join(lines)
+    def architecture(self) -> None:
+        """Print the layers with their numbers of parameters."""
+        print(architecture_text(self.network))
 
     def __repr__(self) -> str:
-        rule = f"mu={self.mu!r}, mu_update_factor={self.mu_update_factor!r}"
-        if not isinstance(self.method.damping, Escalating | Nielsen):
-            rule = f"damping={self.method.damping!r}"
-        return f"LevenbergMarquardt({self.network!r}, {rule}, show_epoch={self.show_epoch})"
+        damping = self.method.damping
+        return f"LevenbergMarquardt({self.network!r}, {damping!r}, show_epoch={self.show_epoch})"
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_run": None}  # what a step leaves behind is large, and made again
-
-    # -- within --------------------------------------------------------------------------------
-
-    def _epochs(self, problem: NetworkProblem, test: TestData, epochs: int, data: dict[str, Any]) -> Reason:
-        best, fails = (np.inf, self._weights(problem)), 0
-        try:
-            self.events.trigger("train_start", self, **data)
-            for _ in range(epochs):
-                reason = self._epoch(problem)
-                if test is not None:
-                    error = self._validate(test)
-                    best, fails = ((error, self._weights(problem)), 0) if error < best[0] else (best, fails + 1)
-                self.events.trigger("epoch_end", self)
-                norm = float(np.linalg.norm(self._weights(problem)))
-                reason = reason or self.stopping.reason(self.history[-1], norm, fails)
-                if reason is not None and reason[0] is Status.MAX_FAIL:
-                    self.w = best[1]
-                if reason is not None:
-                    return reason
-        except StopTraining as stop:
-            return Status.STOPPED_BY_CALLBACK, f"epoch #{self.last_epoch} was stopped: {stop or 'StopTraining'}"
-        return Status.MAX_ITER, f"{epochs} epochs done, error {self.errors.train[-1]:.6g}"
-
-    def _epoch(self, problem: NetworkProblem) -> Reason | None:
-        """One update with its events; the reason when there was no step to take."""
-        trigger = self.events.trigger
-        trigger("epoch_start", self)
-        self.last_epoch += 1
-        trigger("update_start", self)
-        started = time.perf_counter()
-        reason = self._update(problem)
-        self._tell("train_error", self._error(), started, problem.n_samples)
-        trigger("update_end", self)
-        return reason
-
-    def _validate(self, test: tuple[FloatArray, FloatArray]) -> float:
-        started = time.perf_counter()
-        error = mean_squared_error(self.network.predict(self._weights(None), test[0]), test[1])
-        self._tell("valid_error", error, started, len(test[0]))
-        return error
-
-    def _tell(self, event: str, value: float, started: float, n_samples: int) -> None:
-        self.events.trigger(event, self, value=value, eta=time.perf_counter() - started,
-                            epoch=self.last_epoch, n_updates=self.n_updates_made, n_samples=n_samples)  # fmt: skip
-
-    def _update(self, problem: NetworkProblem) -> Reason | None:
-        """One step of the driver; weights, damping and records follow it."""
-        state = self._state(problem)
-        if state.stuck is None:
-            state = self.method.step(problem, state)
-        self._run, self._w = (problem, replace(state, stuck=None)), state.at.w
-        if state.stuck is not None:
-            # At the largest mu there is no way on; whoever trains again begins with the first one.
-            self._damping = self._run = None
-            return state.stuck
-        self._damping = state.damping
-        self.n_updates_made += 1
-        self.history.append(state.record(self.n_updates_made, time.perf_counter() - self._clock))
-        return None
+    def _problem(self, X: ArrayLike, y: ArrayLike | None) -> NetworkProblem:
+        X, y = as_samples(X, y, self.network)
+        self.stepper.weights(X)
+        return NetworkProblem(self.network, X, y)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from marquardt._memory import available_bytes, readable
 from marquardt.linsolve import QR, Auto, Cholesky, Dual, Eigen, LinearSolver
@@ -38,10 +39,10 @@ def training_bytes(sizes: Sequence[int], n_samples: int, solver: LinearSolver) -
     >>> need["damped system"]
     969624.0
     """
-    p = sum(n_out * (n_in + 1) for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True))
+    p = sum(n_out * (n_in + 1) for n_in, n_out in pairwise(sizes))
     hidden, n_outputs = sum(sizes[1:-1]), sizes[-1]
-    # per hidden unit and sample: arguments and values at the point and at the trial point, slopes, sensitivities
-    # of each output, and four tables of the second derivative
+    # per hidden unit and sample: arguments and values at the point and at the trial point, slopes,
+    # sensitivities of each output, and four tables of the second derivative
     units = (9 + n_outputs) * hidden + 6 * n_outputs + 4 * sizes[0]
     system = _SYSTEM.get(type(solver))
     return {
@@ -76,8 +77,8 @@ def check_training_memory(network: MLP, n_samples: int, solver: LinearSolver, co
     if not isinstance(solver, Auto) and parts["damped system"] > 0.5 * need / copies:
         advice.append("choose solver='auto'")
     raise MemoryError(
-        f"a network of {network.n_params} parameters on {n_samples} rows needs about {readable(need)} ({shares}), "
-        f"and {readable(free)} are free: {'; or '.join(advice)}"
+        f"a network of {network.n_params} parameters on {n_samples} rows needs about {readable(need)} "
+        f"({shares}), and {readable(free)} are free: {'; or '.join(advice)}"
     )
 
 

@@ -10,7 +10,7 @@ without its Jacobian (`KhatriRaoJacobian.cogram`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,34 +31,39 @@ class Dual:
         scale: FloatArray | None,
         recycle: DampedSystem | None = None,
     ) -> DualSystem:
-        del recycle
-        p = jacobian.shape[1]
-        scale = np.ones(p) if scale is None else scale
+        n, p = jacobian.shape
+        weights = None if scale is None else 1.0 / scale
         if prior is not None and not prior.any():
             prior = None
-        kernel = jacobian.cogram(1.0 / scale) if prior is None else None
-        return DualSystem(jacobian, prior, scale, kernel)
+        fits = isinstance(recycle, DualSystem) and recycle.kernel.shape == (n, n)
+        old = recycle if fits and isinstance(recycle, DualSystem) else None
+        kernel = np.empty((n, n)) if old is None else old.kernel
+        if prior is None:
+            jacobian.cogram(weights, kernel)
+        buffer = np.empty((n, n)) if old is None else old.buffer
+        return DualSystem(jacobian, prior, np.ones(p) if scale is None else scale, kernel, buffer)
 
 
 @dataclass(frozen=True)
 class DualSystem:
-    """J D⁻¹ Jᵀ when there is no prior; else nothing that outlives a λ."""
+    """J D⁻¹ Jᵀ when there is no prior; with one the kernel depends on λ and is made for each."""
 
     jacobian: Jacobian
     prior: FloatArray | None
     scale: FloatArray
-    kernel: FloatArray | None
+    kernel: FloatArray = field(repr=False)
+    buffer: FloatArray = field(repr=False)
 
     def factorize(self, damping: float) -> DualFactor:
         # Without prior S = λD, and λ is kept out of the kernel: (JD⁻¹Jᵀ + λI) = λ (I + JS⁻¹Jᵀ).
-        if self.kernel is not None:
-            matrix, shift, diagonal = self.kernel.copy(), damping, self.scale
+        if self.prior is None:
+            np.copyto(self.buffer, self.kernel)
+            shift, diagonal = damping, self.scale
         else:
-            assert self.prior is not None
-            diagonal = self.prior + damping * self.scale
-            matrix, shift = self.jacobian.cogram(1.0 / diagonal), 1.0
-        matrix.ravel()[:: len(matrix) + 1] += shift
-        lower, info = dpotrf(matrix.T, lower=1, clean=0, overwrite_a=1)
+            shift, diagonal = 1.0, self.prior + damping * self.scale
+            self.jacobian.cogram(1.0 / diagonal, self.buffer)
+        self.buffer.ravel()[:: len(self.buffer) + 1] += shift
+        lower, info = dpotrf(self.buffer.T, lower=1, clean=0, overwrite_a=1)
         if info != 0:
             raise SingularSystemError(f"leading minor {info} of the kernel is not positive definite")
         return DualFactor(self.jacobian, lower, diagonal, shift)

@@ -11,6 +11,9 @@ structured Gram matrix of a layer takes half the flops of dsyrk.
 
 from __future__ import annotations
 
+import single_thread  # noqa: F401 (must be loaded before NumPy)
+
+# isort: split
 import argparse
 import time
 from collections.abc import Callable
@@ -19,7 +22,6 @@ import numpy as np
 from scipy.linalg.blas import dsyrk
 from scipy.linalg.lapack import dpotrf
 
-import single_thread  # noqa: F401 (sets the thread limits before NumPy loads)
 from marquardt import MLP, Input, Linear, NetworkProblem, Stopping, Tanh, minimize
 from marquardt.linsolve import Cholesky
 from table import duration, save, table

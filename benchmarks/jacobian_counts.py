@@ -10,6 +10,9 @@ reached by then.
 
 from __future__ import annotations
 
+import single_thread  # noqa: F401 (must be loaded before NumPy)
+
+# isort: split
 import argparse
 import time
 from collections.abc import Callable
@@ -18,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-import single_thread  # noqa: F401 (sets the thread limits before NumPy loads)
 from marquardt.damping import Multiplicative, Nielsen
 from marquardt.lm import minimize
 from marquardt.stopping import Stopping

@@ -9,12 +9,14 @@ sensitivity, at the old point and at the trial point.  What is left should be un
 
 from __future__ import annotations
 
+import single_thread  # noqa: F401 (must be loaded before NumPy)
+
+# isort: split
 import itertools
 import tracemalloc
 
 import numpy as np
 
-import single_thread  # noqa: F401 (sets the thread limits before NumPy loads)
 from marquardt import MLP, Input, Linear, NetworkProblem, Stopping, Tanh, minimize
 from marquardt.linsolve import Cholesky
 from table import save, table

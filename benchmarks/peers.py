@@ -11,6 +11,9 @@ an independent NumPy evaluation of the parameters each solver hands back.
 
 from __future__ import annotations
 
+import single_thread  # noqa: F401 (must be loaded before NumPy)
+
+# isort: split
 import argparse
 import time
 import warnings
@@ -18,7 +21,6 @@ from dataclasses import asdict
 
 import numpy as np
 
-import single_thread  # noqa: F401 (sets the thread limits before NumPy loads)
 from adapters import SOLVERS, Solver, Unsupported
 from table import duration, ratio, save, table
 from tasks import PEER_TASKS, Task

@@ -6,7 +6,10 @@ sizes its own pool by ``NPROC``.  Set these variables yourself to overrule it.
 """
 
 import os
+import sys
 
+if "numpy" in sys.modules:
+    raise ImportError("import single_thread before NumPy: its thread limits are read only once")
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"):
     os.environ.setdefault(_name, "1")
 THREADS = int(os.environ["OMP_NUM_THREADS"])

@@ -10,6 +10,9 @@ LAPACK dpotrf.  The two take turns.  Memory is the peak that tracemalloc sees be
 
 from __future__ import annotations
 
+import single_thread  # noqa: F401 (must be loaded before NumPy)
+
+# isort: split
 import argparse
 import time
 import tracemalloc
@@ -19,7 +22,6 @@ import numpy as np
 from scipy.linalg.blas import dsyrk
 from scipy.linalg.lapack import dpotrf, dpotrs
 
-import single_thread  # noqa: F401 (sets the thread limits before NumPy loads)
 from marquardt import MLP, Input, Linear, NetworkProblem, Tanh
 from marquardt.jacobian import KhatriRaoJacobian
 from marquardt.linsolve import Cholesky, Dual

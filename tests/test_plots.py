@@ -86,8 +86,8 @@ def test_odd_groups_draw_without_warning(groups):
 
 
 def test_odd_histories_draw_without_warning():
-    history = {"iteration": [0], "cost": [0.0], "validation_cost": [None], "gradient_norm": [0.0], "damping": [0.0],
-               "gain_ratio": [float("nan")]}  # fmt: skip
+    history = {name: [0.0] for name in ("iteration", "cost", "gradient_norm", "damping")}
+    history |= {"validation_cost": [None], "gain_ratio": [float("nan")]}
     png(plots.performance(history), dpi=30)
     png(plots.training_state(history), dpi=30)
 

@@ -136,7 +136,7 @@ def test_choosing_columns():
     assert choose_columns(frame, "b,c", "--target") == ("b,c",)  # a name with a comma in it
     assert choose_columns(frame, "a,Heating Load,a", "--target") == ("a", "Heating Load")
     with pytest.raises(
-        TableError, match="--target 'heating_load' is no column; did you mean 'Heating Load'?"
+        TableError, match=r"--target 'heating_load' is no column; did you mean 'Heating Load'\?"
     ):
         choose_columns(frame, "heating_load", "--target")
     with pytest.raises(
@@ -237,14 +237,14 @@ def test_dropped_columns_are_said(name, values, reason):
 def test_encoder_errors():
     with pytest.raises(TableError, match=r"no input column is left to learn from \('x': constant \(1\)\)"):
         TableEncoder.fit(pd.DataFrame({"x": [1, 1]}))
-    with pytest.raises(TableError, match="no input column is left to learn from .the table has none"):
+    with pytest.raises(TableError, match=r"no input column is left to learn from \(the table has none\)"):
         TableEncoder.fit(pd.DataFrame(index=range(3)))
     with pytest.raises(TableError, match="column 'x' holds 1 infinite value: mend or empty these cells"):
         TableEncoder.fit(pd.DataFrame({"x": [1, np.inf, 3]}))
     encoder = TableEncoder.fit(pd.DataFrame({"dose": [1.0, 2.0, 3.0]}))
     with pytest.raises(TableError, match="column 'dose' holds 2 infinite values"):
         encoder.transform(pd.DataFrame({"dose": [np.inf, -np.inf]}))
-    with pytest.raises(TableError, match="the model's input 'dose' is no column; did you mean 'Dose'?"):
+    with pytest.raises(TableError, match=r"the model's input 'dose' is no column; did you mean 'Dose'\?"):
         encoder.transform(pd.DataFrame({"Dose": [1.0]}))
 
 
@@ -277,7 +277,7 @@ def test_no_rows_and_extra_columns_at_prediction():
 
 
 def test_thousands_are_not_guessed():
-    with pytest.raises(TableError, match="2 of 2 rows hold text .'1,234', '5,678'."):
+    with pytest.raises(TableError, match=r"2 of 2 rows hold text \('1,234', '5,678'\)"):
         target_values(pd.DataFrame({"y": ["1,234", "5,678"]}), ["y"])
     assert as_numbers(pd.Series(["1,234", "5,67"])).tolist() == [1.234, 5.67]
 

@@ -194,10 +194,10 @@ def _columns_section(record: FitRecord) -> str:
         span, _, change = change_text(e, record, len(record.targets) > 1).partition(": ")
         rows.append([e.name, f"{e.importance:.3f} ± {e.sd:.3f}", span, change])
     caption = (
-        "What each column is worth: R² lost when its values are shuffled among the rows. "
-        "Columns that say the same share their worth."
+        "Importance: R² lost when the values of a column are shuffled among the rows. "
+        "Columns that say the same share it."
     )
-    header = ["column", "loss of R²", "from low to high", "change of prediction"]
+    header = ["column", "importance", "from low to high", "effect on predictions"]
     parts = [picture(figure, "importance of the columns", caption), table(header, rows, numeric=(1,))]
     return f"<h2>Columns</h2>{grid(parts)}"
 

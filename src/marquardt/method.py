@@ -164,21 +164,27 @@ class Method:
             promised.append(trial.predicted)
             return trial
 
-        found = self.search.run(attempt, self.damping, state.damping)
-        state = replace(
-            state,
-            found=found,
-            damping=found.state,
-            n_costs=state.n_costs + found.n_costs,
-            system=system,
-            factor=factors[0] if factors else None,
-        )
-        trial = found.trial
-        if trial.w is None or not trial.acceptable:
-            return replace(state, stuck=_why_stuck(found, at.cost, promised[0]))
-        new = problem.linearize(trial.w)
-        if not np.isfinite(new.gradient).all():
-            return replace(state, stuck=(Status.SINGULAR, "the Jacobian at the new point is not finite"))
+        while True:
+            found = self.search.run(attempt, self.damping, state.damping)
+            state = replace(
+                state,
+                found=found,
+                damping=found.state,
+                n_costs=state.n_costs + found.n_costs,
+                system=system,
+                factor=factors[0] if factors else None,
+            )
+            trial = found.trial
+            if trial.w is None or not trial.acceptable:
+                return replace(state, stuck=_why_stuck(found, at.cost, promised[0]))
+            new = problem.linearize(trial.w)
+            if np.isfinite(new.gradient).all():
+                break
+            # The cost is finite there but its derivative is not: reject the point after all.
+            back = self.damping.rejected(replace(found.state, damping=trial.damping), -np.inf)
+            if back.damping > back.maximum:
+                return replace(state, stuck=(Status.SINGULAR, "no point with a finite Jacobian was found"))
+            state = replace(state, damping=back)
         if self.metric.needs_column_norms:
             scale = self.metric.scale(new.jacobian.column_sqnorms(), scale)
         return replace(

@@ -178,7 +178,7 @@ def training_state(history: Mapping[str, Sequence[Any]]) -> Figure:
 
 
 def importance(names: Sequence[str], means: ArrayLike, sds: ArrayLike, limit: int = 20) -> Figure:
-    """What each column is worth: the loss of R² when its values are shuffled among the rows.
+    """The importance of columns: R² lost when the values of one are shuffled among the rows.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def importance(names: Sequence[str], means: ArrayLike, sds: ArrayLike, limit: in
               ecolor=INK, error_kw={"elinewidth": 1, "capsize": 2})  # fmt: skip
     axes.axvline(0.0, color=MUTED, linewidth=1)
     axes.set_yticks(np.arange(len(order)), [axis_label(str(names[int(i)])) for i in order])
-    axes.set_xlabel("loss of R² when the column is shuffled")
+    axes.set_xlabel("importance: R² lost when the column is shuffled")
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
     return figure

@@ -209,8 +209,9 @@ def _columns(record: FitRecord) -> list[str]:
     name_width = min(28, max(len(effect.name) for effect in effects) + 2)
     largest = max(effects[0].importance, 1e-12)
     lines = [
-        "Worth: R² lost when the column is shuffled. Push: change of the mean prediction from low to high.",
-        f"{'column':<{name_width}}{'worth':<27}push",
+        "importance: R² lost when the column is shuffled; effect: change of the mean prediction",
+        "",
+        f"{'column':<{name_width}}{'importance':<27}effect, from low to high values",
     ]
     many = len(record.targets) > 1
     for effect in effects[:30]:

@@ -12,9 +12,10 @@ import numpy as np
 
 from marquardt._types import FloatArray
 from marquardt.column_effects import column_effects, columns_that_move_together
-from marquardt.columns import TableError, target_values
+from marquardt.columns import TableError, as_numbers, target_values
 from marquardt.fit_record import FitRecord, Outcome
 from marquardt.fitted_network import FittedNetwork
+from marquardt.report import number
 from marquardt.result import Iteration
 from marquardt.table_encoder import TableEncoder
 
@@ -109,11 +110,26 @@ class TableModel:
         return self.predict_with_notes(frame)[0]
 
     def predict_with_notes(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-        """Predictions, and a sentence for each column in which values were missing or unknown."""
+        """Predictions, and sentences: what was missing or unknown in the columns; scores where the target is known."""
         import pandas as pd
 
         X, notes = self.encoder.encode(frame)
-        return pd.DataFrame(self.network.predict(X), index=frame.index, columns=list(self.targets)), notes
+        prediction = self.network.predict(X)
+        notes += self._scores_of(frame, prediction)
+        return pd.DataFrame(prediction, index=frame.index, columns=list(self.targets)), notes
+
+    def _scores_of(self, frame: pd.DataFrame, prediction: FloatArray) -> list[str]:
+        """A sentence for each target that the table has too: how well it is predicted."""
+        sentences = []
+        for k, target in enumerate(self.targets):
+            if target in frame.columns:
+                y = as_numbers(frame[target]).to_numpy(dtype=float)
+                known = np.isfinite(y)
+                if known.any():
+                    scores = Outcome(y[known, np.newaxis], prediction[known, k : k + 1]).scores(0)
+                    numbers = ", ".join(f"{name} {number(value)}" for name, value in scores.items())
+                    sentences.append(f"{target!r} is known for {known.sum()} of these rows: {numbers}")
+        return sentences
 
 
 def fit_table(

@@ -28,6 +28,7 @@ from marquardt import (
     Tanh,
 )
 from marquardt.differences import CentralDifferences, ForwardDifferences
+from marquardt.losses import cross_entropy
 from marquardt.models.layers import LAYERS
 from marquardt.residual_problem import ResidualProblem
 
@@ -144,6 +145,12 @@ PROBLEMS = {
     ),
     "logistic": lambda: _network_problem(Input(2) >> Tanh(3) >> Logistic(1), 30, 6),
     "softmax": lambda: _network_problem(Input(2) >> Tanh(3) >> Softmax(2), 20, 7),
+    "cross-entropy, softmax": lambda: _network_problem(
+        Input(2) >> Tanh(3) >> Softmax(2), 20, 11, weighted=True, alpha=0.01, loss=cross_entropy
+    ),
+    "cross-entropy, logistic": lambda: _network_problem(
+        Input(2) >> Tanh(3) >> Logistic(2), 20, 12, alpha=0.01, loss=cross_entropy
+    ),
     "no hidden layer": lambda: _network_problem(Input(3) >> Linear(2), 20, 8),
     "wide": lambda: _network_problem(Input(2) >> Tanh(6) >> Linear(1), 8, 9),
     "wide prior": lambda: _network_problem(Input(2) >> Tanh(6) >> Linear(1), 8, 10, alpha=0.1),

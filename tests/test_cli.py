@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -121,6 +122,12 @@ def test_predictions_to_standard_output_and_notes_to_the_other(folder):
     assert "note: 'dose': 1 value is missing" in outcome.stderr
 
 
+def test_predictions_are_scored_where_the_target_is_known(folder):
+    fit_small("--quiet")
+    note = run("predict", "a.marquardt", "small.csv", "--output", "p.csv").stderr
+    assert re.search(r"note: 'answer' is known for 60 of these rows: R2 \S+, RMSE \S+, MAE", note)
+
+
 def test_other_kinds_of_table(folder):
     small_table().to_excel("small.xlsx", sheet_name="raw", index=False)
     run("fit", "small.xlsx", "--sheet", "raw", "--target", "answer", "--quiet", *QUICK)
@@ -149,7 +156,7 @@ def test_demo_of_a_table(folder, name):
 def test_demo_spirals(folder, monkeypatch):
     real = marquardt.lm.minimize
     stopping = marquardt.Stopping(max_iter=3)
-    monkeypatch.setattr(marquardt.lm, "minimize", lambda *a, **k: real(*a, **k, stopping=stopping))
+    monkeypatch.setattr(marquardt.lm, "minimize", lambda *a, **k: real(*a, **{**k, "stopping": stopping}))
     outcome = run("demo", "spirals", "--html", "s.html")
     assert "[[Two spirals]]" in outcome.stdout and "127 parameters" in outcome.stdout
     assert (folder / "s.html").read_text().count("<img") == 2
@@ -208,6 +215,22 @@ def test_demo_names_are_those_of_the_datasets():
 )
 def test_bad_input_to_fit(folder, arguments, message):
     assert message in error_of("fit", *arguments)
+
+
+def test_a_disk_that_fills_during_the_fit_loses_no_report(folder, monkeypatch):
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    fit_small("--quiet")
+    before = (folder / "a.marquardt").read_bytes()
+    monkeypatch.setattr(os, "fsync", full)
+    outcome = run("fit", "small.csv", "-t", "answer", "-o", "a.marquardt", *QUICK, code=2)
+    assert "[[Scores]]" in outcome.stdout
+    assert (
+        "error: could not write 'a.marquardt': No space left on device; the old file is untouched"
+        in outcome.stderr
+    )
+    assert (folder / "a.marquardt").read_bytes() == before
 
 
 def test_too_few_rows(folder):

@@ -32,6 +32,8 @@ def play(rule, events, curvature=1.0):
         # ρ beyond 1, infinite included, counts as 1
         (Nielsen(initial=9.0), [5.0, math.inf], [9, 3, 1]),
         (Nielsen(initial=1.0, smallest_factor=0.1), [1.0], [1, 0.1]),
+        # the default for networks, γ = 5 and p = 1: the factor is 2 − 2ρ, at least 1/5
+        (Nielsen(initial=1.0, smallest_factor=0.2, power=1), [0.5, 0.75, 1.0], [1, 1, 0.5, 0.1]),
         (Multiplicative(), [0.9, 0.01, None, None], [1e-3, 1e-4, 1e-5, 1e-4, 1e-3]),
         (Multiplicative(initial=0.01, up=1.2, down=1.2), [None, 1.0], [0.01, 0.012, 0.01]),
         (Multiplicative(initial=1.0, up=3.0, down=1.0), [1.0, None], [1, 1, 3]),
@@ -87,6 +89,7 @@ def test_a_start_and_limit_that_are_not_positive(rule, name, value):
     [
         (Nielsen, {"smallest_factor": 0.0}, "smallest_factor=0.0 must be a positive finite number"),
         (Nielsen, {"smallest_factor": 1.0}, "smallest_factor=1.0 must be below 1, or λ never falls"),
+        (Nielsen, {"power": 2}, "power=2 must be 1, 3, 5, 7 or 9"),
         (Multiplicative, {"up": 1.0}, "up=1.0 must exceed 1 and down=10.0 must be at least 1"),
         (Multiplicative, {"down": 0.5}, "up=10.0 must exceed 1 and down=0.5 must be at least 1"),
         (GainRatio, {"low": 0.8}, "low=0.8 must be at least 0 and below high=0.75"),

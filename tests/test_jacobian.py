@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import marquardt.cogram
 import marquardt.gram
 import marquardt.jacobian
 from marquardt import Cholesky, Input, Linear, Tanh
@@ -31,10 +32,13 @@ def both_kinds(network, weighted, n_samples=7):
 
 @pytest.fixture(params=["one chunk", "chunks of a few rows", "single rows"])
 def chunks(request, monkeypatch):
-    """CHUNK_BYTES so that sums run over one chunk, over uneven chunks, and row by row."""
-    size = {"one chunk": 2**24, "chunks of a few rows": 1500, "single rows": 1}[request.param]
+    """Sizes so that sums run over one chunk or tile, over uneven ones, and row by row."""
+    size, tile = {"one chunk": (2**24, 256), "chunks of a few rows": (1500, 3), "single rows": (1, 1)}[
+        request.param
+    ]
     monkeypatch.setattr(marquardt.gram, "CHUNK_BYTES", size)
     monkeypatch.setattr(marquardt.jacobian, "CHUNK_BYTES", size)
+    monkeypatch.setattr(marquardt.cogram, "TILE", tile)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -96,12 +100,16 @@ def test_the_structured_price_does_not_grow_with_the_number_of_outputs():
 @pytest.mark.parametrize("weights", WEIGHTS)
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("network", LAYOUTS.values(), ids=LAYOUTS)
-def test_the_cogram_matrix_for_every_kind_of_weights(network, weighted, weights):
+def test_the_cogram_matrix_for_every_kind_of_weights(network, weighted, weights, chunks):
     values = WEIGHTS[weights](network, np.random.default_rng(2))
     for J in both_kinds(network, weighted):
         dense = J.dense()
-        wanted = (dense if values is None else dense * values) @ dense.T
-        np.testing.assert_allclose(np.triu(J.cogram(values)), np.triu(wanted), atol=1e-12)
+        wanted = np.triu((dense if values is None else dense * values) @ dense.T)
+        for _ in range(2):  # the second time the products of the data are remembered
+            buffer = np.full((len(wanted), len(wanted)), np.nan)
+            assert J.cogram(values, buffer) is buffer
+            for got in (J.cogram(values), buffer):
+                np.testing.assert_allclose(np.triu(got), wanted, atol=1e-12)
         assert J.cogram_flops() > 0
 
 

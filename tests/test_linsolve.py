@@ -150,7 +150,7 @@ def test_qr_does_not_square_the_condition_number():
 def test_the_dual_keeps_its_digits_when_the_damping_is_tiny():
     """With n < p and r itself on the right-hand side nothing cancels, however small λ is."""
     rng = np.random.default_rng(0)
-    J, s, V = matrix_of_rank(5, 30, 5, rng)
+    J, _, _ = matrix_of_rank(5, 30, 5, rng)
     r = rng.normal(size=5)
     wanted = -np.linalg.pinv(J) @ r
     step = System(J, r, 1e-14).factor(Dual()).solve(r)

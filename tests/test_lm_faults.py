@@ -9,7 +9,6 @@ from marquardt import (
     Input,
     Linear,
     Logistic,
-    MoreMetric,
     NetworkProblem,
     Nielsen,
     Softmax,
@@ -18,6 +17,7 @@ from marquardt import (
     Tanh,
     minimize,
 )
+from marquardt.linsolve import SingularSystemError
 from marquardt.problem import Linearization
 from marquardt.residual_problem import ResidualProblem
 from tables import ACCELERATIONS, METRICS, PROBLEMS, SOLVERS, exponential_curve
@@ -207,98 +207,6 @@ def test_outputs_that_saturate(output):
     assert output.units == 1 or result.cost < 1e-3
 
 
-# -- scales --------------------------------------------------------------------------------------------
-
-
-@solvers
-@pytest.mark.parametrize("size", [1e-12, 1e12])
-def test_tiny_and_huge_targets_do_not_break_a_run(solver, size):
-    """The output layer is solved at once; the hidden one starts from output weights of zero."""
-    X, y, w0 = data()
-    w0[12:] = 0
-    problem = NetworkProblem(NET, X, y * size)
-    result = minimize(problem, w0, solver=solver, stopping=Stopping(max_iter=200))
-    assert result.success
-    assert result.n_iter > 3
-    assert result.cost < 0.1 * problem.cost(w0)
-
-
-@solvers
-@pytest.mark.parametrize("size", [1e-12, 1e12])
-def test_tiny_and_huge_inputs_do_not_break_a_run(solver, size):
-    X, y, w0 = data()
-    problem = NetworkProblem(NET, X * size, y)
-    result = minimize(problem, w0, solver=solver, stopping=Stopping(max_iter=50))
-    assert result.success
-    assert result.cost < problem.cost(w0)
-
-
-@solvers
-@pytest.mark.parametrize("size", [1e-100, 1e-12, 1e12, 1e100])
-def test_the_scale_of_residuals_changes_nothing_but_the_cost(solver, size):
-    """Every threshold is relative, so a run in other units is the same run."""
-    problem, w0 = exponential_curve()
-    scaled = ResidualProblem(
-        lambda w: size * problem.residual(w), 3, lambda w: size * problem.linearize(w).jacobian.dense()
-    )
-    stopping = Stopping(max_iter=6)
-    plain, other = (minimize(p, w0, solver=solver, stopping=stopping) for p in (problem, scaled))
-    np.testing.assert_allclose(other.w, plain.w, rtol=1e-6)
-    costs, others = plain.history.column("cost"), other.history.column("cost") / size**2
-    length = min(len(costs), len(others))  # one of them may see the last rounding as progress
-    np.testing.assert_allclose(others[:length], costs[:length], rtol=1e-6)
-
-
-@pytest.mark.parametrize("units", [[1e-12, 1.0, 1e12], [1e8, 1e-8, 1.0]])
-def test_the_more_metric_makes_a_run_independent_of_the_units_of_the_parameters(units):
-    units = np.array(units)
-    problem, w0 = exponential_curve()
-    other = ResidualProblem(
-        lambda v: problem.residual(v * units),
-        3,
-        lambda v: problem.linearize(v * units).jacobian.dense() * units,
-    )
-    stopping = Stopping(max_iter=6)
-    plain = minimize(problem, w0, metric=MoreMetric(), solver=SOLVERS["qr"], stopping=stopping)
-    scaled = minimize(other, w0 / units, metric=MoreMetric(), solver=SOLVERS["qr"], stopping=stopping)
-    np.testing.assert_allclose(scaled.w * units, plain.w, rtol=1e-5)
-
-
-# -- rows ----------------------------------------------------------------------------------------------
-
-
-@solvers
-@pytest.mark.parametrize("output", [Linear(2), Logistic(2), Softmax(2)])
-def test_integer_weights_are_repeated_rows(solver, output):
-    network = Input(2) >> Tanh(3) >> output
-    rng = np.random.default_rng(0)
-    X, y = rng.normal(size=(15, 2)), rng.uniform(size=(15, 2))
-    weights = rng.integers(0, 4, 15)
-    w0, stopping = 0.5 * rng.normal(size=network.n_params), Stopping(max_iter=5)
-    weighted = NetworkProblem(network, X, y, sample_weight=weights, alpha=0.01)
-    repeated = NetworkProblem(network, X.repeat(weights, 0), y.repeat(weights, 0), alpha=0.01)
-    first, second = (minimize(p, w0, solver=solver, stopping=stopping) for p in (weighted, repeated))
-    np.testing.assert_allclose(first.history.column("cost"), second.history.column("cost"), rtol=1e-7)
-    np.testing.assert_allclose(first.w, second.w, rtol=1e-5, atol=1e-7)
-
-
-@solvers
-def test_every_row_many_times(solver):
-    X, y, w0 = data(5)
-    problem = NetworkProblem(NET, np.tile(X, (8, 1)), np.tile(y, (8, 1)))
-    result = minimize(problem, w0, solver=solver, stopping=Stopping(max_iter=50))
-    assert result.cost < 1e-12
-
-
-def test_rows_of_weight_zero_change_nothing():
-    X, y, w0 = data()
-    stopping = Stopping(max_iter=5)
-    weights = np.r_[np.ones(20), np.zeros(10)]
-    first = minimize(NetworkProblem(NET, X, y, sample_weight=weights), w0, stopping=stopping)
-    second = minimize(NetworkProblem(NET, X[:20], y[:20]), w0, stopping=stopping)
-    np.testing.assert_allclose(first.w, second.w, rtol=1e-6)
-
-
 # -- models without the extras -------------------------------------------------------------------------
 
 
@@ -333,3 +241,47 @@ def test_acceleration_and_resolve_fall_away_where_a_model_has_none(make):
     off = minimize(problem, w0, acceleration=None, resolve_output=False, stopping=stopping)
     np.testing.assert_allclose(bare.w, off.w, rtol=1e-9)
     assert not bare.history.column("accelerated").any()
+
+
+# -- solvers that break down ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Breaking:
+    """A solver that fails while it prepares, while it factorizes, or by a step of NaN."""
+
+    where: str
+
+    def prepare(self, jacobian, prior, scale, recycle=None):
+        if self.where == "prepare":
+            raise SingularSystemError("the matrix is beyond repair")
+        return self
+
+    def factorize(self, damping):
+        if self.where == "factorize":
+            raise SingularSystemError("not positive definite")
+        return self
+
+    def solve(self, residual, offset=None, gradient=None):
+        return np.full(3, np.nan)
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        (
+            "prepare",
+            "The matrix is beyond repair. The damped system could not be factorised or gave no finite",
+        ),
+        ("factorize", "No finite step up to damping "),
+        ("solve", "No finite step up to damping "),
+    ],
+)
+def test_a_system_that_cannot_be_solved_ends_the_run_with_advice(where, message):
+    problem, w0 = exponential_curve()
+    result = minimize(problem, w0, solver=Breaking(where))
+    assert result.status is Status.SINGULAR
+    assert result.message.startswith(message)
+    assert "choose solver='qr'" in result.message
+    assert not result.success
+    np.testing.assert_array_equal(result.w, w0)

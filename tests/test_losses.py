@@ -5,7 +5,7 @@ import pytest
 
 from dense_twin import FORMULAS
 from exact_derivatives import cauchy_derivative
-from marquardt.losses import SoftmaxSquaredError, SquaredError, squared_error
+from marquardt.losses import SoftmaxSquaredError, SquaredError, cross_entropy, squared_error
 from tables import ACTIVATIONS, OUTPUTS
 
 K, N = 3, 4
@@ -85,3 +85,23 @@ def test_seeds_share_what_is_equal_for_all_outputs():
         "Tanh": (K, N),
         "Softmax": (K, K, N),
     }
+
+
+@pytest.mark.parametrize("kind", ["Softmax", "Logistic"])
+def test_cross_entropy_of_a_hopeless_and_of_a_perfect_guess(kind):
+    """Scores of ±800 make probabilities of e^-800, far below the smallest number."""
+    targets = np.array([[1.0, 0.0], [0.0, 1.0]])
+    loss = cross_entropy(OUTPUTS[kind].activation, targets, None)
+    right = np.array([[800.0, -800.0], [-800.0, 800.0]])
+    assert loss.cost(right) == 0
+    np.testing.assert_allclose(loss.cost(-right), 3200)
+    for z in (right, -right):
+        seed, r = loss.seed(z), loss.residual(z)
+        assert np.isfinite(seed).all()
+        assert np.isfinite(r).all()
+
+
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"Softmax", "Logistic", "Sigmoid"}))
+def test_outputs_that_are_no_probability(kind):
+    with pytest.raises(ValueError, match="cross-entropy needs a Softmax or Logistic output layer, not "):
+        cross_entropy(ACTIVATIONS[kind].activation, np.zeros((K, N)), None)

@@ -26,5 +26,5 @@ def test_a_point_with_nan_jacobian_is_passed_over():
 def test_jacobians_that_are_never_finite_end_in_a_status():
     calls = iter(range(1000))
     fit = least_squares(residual, [0.0], lambda w: [[1.0 if next(calls) == 0 else np.inf], [0.0]])
-    assert fit.status is Status.SINGULAR
+    assert fit.status in (Status.SINGULAR, Status.DAMPING_LIMIT)
     assert np.isfinite(fit.w).all()

@@ -123,7 +123,7 @@ def test_missing_extra_names_the_pip_command(tmp_path, monkeypatch, name, module
 def test_writing_to_an_unknown_kind_or_place(tmp_path):
     with pytest.raises(TableError, match=r"use the ending \.csv, \.tsv, \.xlsx or \.parquet"):
         write_table(tmp_path / "a.doc", PLAIN)
-    with pytest.raises(TableError, match="Create the folder .* first, or choose another"):
+    with pytest.raises(TableError, match=r"Create the folder .* first, or choose another"):
         write_table(tmp_path / "no" / "a.csv", PLAIN)
 
 
@@ -152,7 +152,7 @@ def test_choosing_columns():
     [
         (["low", "high", "1.5"], "must be numbers, but 2 of 3 rows hold text ('low', 'high')"),
         ([1.0, np.inf, 2.0], "is infinite in data row 2: mend that cell or leave it empty"),
-        ([2.0, 2.0, 2.0], "is constant (2 in all 3 rows): there is nothing to learn; choose another target"),
+        ([2.0, 2.0, 2.0], "is constant (2 in all 3 rows): nothing to learn; choose another target"),
         ([None, None, None], "no row has a value of every target (y): check the table"),
     ],
 )
@@ -267,7 +267,7 @@ def test_encoder_survives_json():
     ],
 )
 def test_malformed_encoder_data_are_refused(data):
-    with pytest.raises(ValueError, match="malformed|not finite"):
+    with pytest.raises(ValueError, match=r"malformed|not finite"):
         TableEncoder.from_dict(data)
 
 

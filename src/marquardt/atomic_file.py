@@ -57,9 +57,23 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         raise
 
 
+def check_place(path: str | os.PathLike[str]) -> None:
+    """Make sure, before long work, that `path` is likely to be writable after it.
+
+    Raises
+    ------
+    OSError
+        If the folder is missing or not writable, or `path` is itself a folder.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir() or not os.access(target.parent, os.W_OK):
+        reason = "it is a folder" if target.is_dir() else "its folder is missing or not writable"
+        raise OSError(f"could not write {os.fspath(path)!r}: {reason}. {_advice(target)}")
+
+
 def _advice(target: Path) -> str:
     if target.is_dir():
-        return "This is a folder: name a file in it."
+        return "Name a file in this folder."
     if not target.parent.is_dir():
         return f"Create the folder {str(target.parent)!r} first, or choose another."
     return "Free some space or choose another place."

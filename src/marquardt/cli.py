@@ -16,7 +16,14 @@ import typer
 
 from marquardt.cli_completion import complete_column
 from marquardt.cli_errors import clear_errors, fail, note
-from marquardt.cli_output import exit_by, load_table_model, print_json, show_record, show_spirals
+from marquardt.cli_output import (
+    check_places,
+    exit_by,
+    load_table_model,
+    print_json,
+    show_record,
+    show_spirals,
+)
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the fit failed numerically; 2 bad usage or bad input; "
@@ -142,6 +149,8 @@ def fit(
         from marquardt.table_model import FitOptions, fit_table
         from marquardt.tables import read_table
 
+        output = output or Path(table.name.split(".")[0] + ".marquardt")
+        check_places(output, html)
         frame = read_table(table, sheet)
         if not target:
             fail(f"which column is to be predicted? Add --target NAME, one of {listing(frame.columns, 12)}")
@@ -162,9 +171,10 @@ def fit(
         targets = choose_columns(frame, target, "--target")
         with Progress(sys.stderr, quiet=quiet or as_json) as progress:
             model = fit_table(frame, targets, options, source=table.name, callback=progress)
-        output = output or Path(table.name.split(".")[0] + ".marquardt")
+        show_record(model.record, html, quiet, as_json)
         save(model, output)
-        show_record(model.record, html, quiet, as_json, model_file=output)
+        if not (quiet or as_json):
+            note(f"wrote {output}")
         exit_by(model.record.status, model.record.success, model.record.message)
 
 
@@ -197,6 +207,7 @@ def predict(
 
         from marquardt.tables import read_table, write_table
 
+        check_places(output)
         fitted = load_table_model(model)
         frame = read_table(table, sheet)
         predictions, notes = fitted.predict_with_notes(frame)
@@ -254,6 +265,7 @@ def demo(
         from marquardt.progress import Progress
 
         silent = quiet or as_json
+        check_places(html)
         if name is Demo.spirals:
             with Progress(sys.stderr, quiet=silent) as progress:
                 fitted = spirals_demo(progress)

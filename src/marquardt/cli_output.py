@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from marquardt.atomic_file import write_atomically
+from marquardt.atomic_file import check_place, write_atomically
 from marquardt.cli_errors import FAILED, INTERRUPTED, fail, note
 
 if TYPE_CHECKING:
@@ -17,9 +17,14 @@ if TYPE_CHECKING:
     from marquardt.table_model import TableModel
 
 
-def show_record(
-    record: FitRecord, html: Path | None, quiet: bool, as_json: bool, model_file: Path | None = None
-) -> None:
+def check_places(*paths: Path | None) -> None:
+    """Refuse outputs that could not be written, before the work is done."""
+    for path in paths:
+        if path is not None:
+            check_place(path)
+
+
+def show_record(record: FitRecord, html: Path | None, quiet: bool, as_json: bool) -> None:
     """The report in the forms asked for, and where things were written."""
     if html is not None:
         from marquardt.html_report import html_report
@@ -34,9 +39,8 @@ def show_record(
 
         typer.echo("")
         print_report(text_report(record))
-        for path in (model_file, html):
-            if path is not None:
-                note(f"wrote {path}")
+        if html is not None:
+            note(f"wrote {html}")
 
 
 def show_spirals(fitted: SpiralsFit, html: Path, quiet: bool, as_json: bool) -> None:

@@ -68,13 +68,14 @@ def spirals_demo(callback: Callback | None = None) -> SpiralsFit:
     from marquardt.models.layers import Input, Sigmoid, Softmax
     from marquardt.models.mlp import MLP
     from marquardt.problem import NetworkProblem
+    from marquardt.stopping import Stopping
 
     spirals = two_spirals()
     network = MLP([Input(2), Sigmoid(25), Softmax(2)])
     started = time.perf_counter()
     problem = NetworkProblem(network, spirals.X_train, spirals.T_train)
     with one_thread_if_small(network.n_params):
-        result = minimize(problem, spirals.w0, callback=callback)
+        result = minimize(problem, spirals.w0, stopping=Stopping(cost_tolerance=1e-8), callback=callback)
     return SpiralsFit(spirals, network, result, time.perf_counter() - started)
 
 

@@ -23,16 +23,6 @@ def json_report(record: FitRecord) -> dict[str, Any]:
         `seconds`, `scores` (target -> group -> R2, RMSE, MAE, n), `columns`, `notes`, `advice`, `version`,
         `created`.
     """
-    scores = {
-        target: {
-            group.replace(" ", "_"): {
-                **{name: _number(value) for name, value in outcome.scores(k).items()},
-                "n": outcome.n_samples,
-            }
-            for group, outcome in record.groups.items()
-        }
-        for k, target in enumerate(record.targets)
-    }
     columns = [
         {
             "name": effect.name,
@@ -55,13 +45,21 @@ def json_report(record: FitRecord) -> dict[str, Any]:
         "message": record.message,
         "n_iter": record.n_iter,
         "seconds": round(record.seconds, 3),
-        "scores": scores,
+        "scores": {target: _scores(record, k) for k, target in enumerate(record.targets)},
         "columns": columns,
         "notes": list(record.notes),
         "advice": advice(record),
         "version": record.version,
         "created": record.created,
     }
+
+
+def _scores(record: FitRecord, target: int) -> dict[str, dict[str, float | None]]:
+    scores: dict[str, dict[str, float | None]] = {}
+    for group, outcome in record.groups.items():
+        numbers = {name: _number(value) for name, value in outcome.scores(target).items()}
+        scores[group.replace(" ", "_")] = {**numbers, "n": outcome.n_samples}
+    return scores
 
 
 def _number(value: float) -> float | None:

@@ -20,6 +20,7 @@ from marquardt.gram import LayerFactors, Scratch, structured_gram
 from marquardt.jacobian import Jacobian, KhatriRaoJacobian
 from marquardt.losses import LossOf, squared_error
 from marquardt.models.mlp import MLP, ForwardPass, augmented
+from marquardt.output_ridge import ridge_step
 
 
 @dataclass(frozen=True)
@@ -206,13 +207,14 @@ class NetworkProblem:
         seed = self._loss.seed(z)
         residual = self._loss.residual(z)
         prior = None if self.prior is None else self.prior[self.network.blocks[-1]]
-        shared = seed.shape[0] == 1 and seed.ndim == 2 and prior is None and np.ndim(damping) == 0
-        if shared:  # all outputs have the same small matrix
+        priors = None if prior is None else prior.reshape(rows, columns)
+        same_prior = priors is None or bool((priors == priors[0]).all())
+        if seed.shape[0] == 1 and seed.ndim == 2 and same_prior and isinstance(damping, float):
+            # all outputs have the same small matrix
             weighted = inputs if self._loss.root_weights is None else inputs * seed[0]
-            matrix = weighted @ weighted.T
-            matrix.ravel()[:: columns + 1] += damping
-            _, step, info = dposv(matrix.T, weighted @ residual.T, lower=1, overwrite_a=1, overwrite_b=1)
-            return None if info else -step.T.ravel()
+            first = None if priors is None else priors[0]
+            step = ridge_step(weighted, residual, own.reshape(rows, columns), first, damping)
+            return None if step is None else step.ravel()
         layer = LayerFactors(inputs, seed, slice(0, rows * columns), (rows, columns))
         rhs = KhatriRaoJacobian([layer], rows).rmv(residual.ravel())
         matrix = np.empty((rows * columns, rows * columns))
@@ -238,7 +240,8 @@ def _prior(network: MLP, alpha: float, prior: ArrayLike | None) -> FloatArray | 
         prior = np.asarray(prior, dtype=float)
         if prior.shape != (network.n_params,) or not (np.isfinite(prior).all() and (prior >= 0).all()):
             raise ValueError(
-                f"prior must be {network.n_params} finite values >= 0, one a parameter; got shape {prior.shape}"
+                f"prior must be {network.n_params} finite values >= 0, one a parameter; it has shape "
+                f"{prior.shape}"
             )
         return prior if prior.any() else None
     if not (np.isfinite(alpha) and alpha >= 0):

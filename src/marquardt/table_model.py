@@ -110,7 +110,7 @@ class TableModel:
         return self.predict_with_notes(frame)[0]
 
     def predict_with_notes(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-        """Predictions, and sentences: what was missing or unknown in the columns; scores where the target is known."""
+        """Predictions, and what to know of them: values replaced, and scores where the target is known."""
         import pandas as pd
 
         X, notes = self.encoder.encode(frame)
@@ -180,29 +180,24 @@ def fit_table(
     regressor.fit(X[train], y[train] if len(targets) > 1 else y[train, 0], callback=callback)
     network = FittedNetwork.from_regressor(regressor)
 
+    def predict(table: pd.DataFrame) -> FloatArray:
+        return network.predict(encoder.transform(table))
+
     judged = held_out if len(held_out) >= 3 else train
-    effects = column_effects(
-        lambda table: network.predict(encoder.transform(table)),
-        encoder,
-        inputs.iloc[judged],
-        y[judged],
-        options.seed,
-    )
+    effects = column_effects(predict, encoder, inputs.iloc[judged], y[judged], options.seed)
+    together = columns_that_move_together(encoder, X[train])
     record = FitRecord(
         source=source,
         targets=tuple(targets),
         units=tuple(options.units),
         n_columns=len(encoder.used),
         n_features=len(encoder.feature_names),
-        notes=(*notes, *encoder.decisions(), *replaced, *columns_that_move_together(encoder, X[train])),
-        network=network.describe(),
-        n_params=network.network.n_params,
-        settings=_settings(options, regressor),
+        notes=(*notes, *encoder.decisions(), *replaced, *together),
         train=Outcome(y[train], network.predict(X[train])),
         held_out=Outcome(y[held_out], network.predict(X[held_out])) if len(held_out) else None,
         effects=effects,
         seconds=time.perf_counter() - started,
-        **_training(regressor),
+        **_training(regressor, options),
     )
     return TableModel(encoder, network, record)
 
@@ -244,14 +239,6 @@ def _split(n_samples: int, options: FitOptions) -> tuple[np.ndarray, np.ndarray]
     return np.sort(train), np.sort(held_out)
 
 
-def _settings(options: FitOptions, regressor: LMRegressor) -> dict[str, str]:
-    settings = options.as_text()
-    if options.starts > 1:
-        starts = regressor.starts_
-        settings["starts"] = f"{len(starts)} ({starts.n_at_best} came within 1 % of the best)"
-    return settings
-
-
 def _regressor(options: FitOptions) -> LMRegressor:
     from marquardt.estimators import LMRegressor
 
@@ -267,12 +254,18 @@ def _regressor(options: FitOptions) -> LMRegressor:
     )
 
 
-def _training(regressor: LMRegressor) -> dict[str, Any]:
-    """The part of the record that tells how the run went."""
+def _training(regressor: LMRegressor, options: FitOptions) -> dict[str, Any]:
+    """The part of the record that tells of the network and its training."""
     from marquardt import __version__
 
-    result = regressor.result_
+    result, starts = regressor.result_, regressor.starts_
+    settings = options.as_text()
+    if options.starts > 1:
+        settings["starts"] = f"{len(starts)} ({starts.n_at_best} came within 1 % of the best)"
     return {
+        "network": FittedNetwork.from_regressor(regressor).describe(),
+        "n_params": regressor.network_.n_params,
+        "settings": settings,
         "status": result.status.name,
         "success": result.success,
         "message": result.message,

@@ -75,21 +75,21 @@ def read_table(path: str | os.PathLike[str], sheet: str | None = None) -> pd.Dat
         raise TableError(f"there is no file {name!r}: check the path{_neighbors(path)}")
     if os.path.isdir(path):
         raise TableError(f"{name!r} is a folder: name a table in it")
+    if suffix == ".xls":
+        raise TableError(f"{name!r} is in Excel's format of before 2007: save it as .xlsx or .csv")
+    if suffix not in (*DELIMITED, *EXCEL, *PARQUET):
+        kinds = ", ".join((*DELIMITED, *EXCEL, *PARQUET))
+        raise TableError(f"{name!r} has no known table ending: rename or save it as one of {kinds}")
     try:
-        if suffix in EXCEL:
-            frame = _read_excel(name, sheet)
-        elif suffix in PARQUET:
-            frame = _read_parquet(name)
-        elif suffix in DELIMITED:
-            frame = _read_delimited(name)
-        elif suffix == ".xls":
-            raise TableError(f"{name!r} is in Excel's format of before 2007: save it as .xlsx or .csv")
-        else:
-            kinds = ", ".join((*DELIMITED, *EXCEL, *PARQUET))
-            raise TableError(f"{name!r} has no known table ending: rename or save it as one of {kinds}")
+        return _checked(name, _read(name, suffix, sheet))
     except OSError as error:
         raise TableError(f"could not read {name!r}: {error.strerror or error}") from error
-    return _checked(name, frame)
+
+
+def _read(name: str, suffix: str, sheet: str | None) -> pd.DataFrame:
+    if suffix in EXCEL:
+        return _read_excel(name, sheet)
+    return _read_parquet(name) if suffix in PARQUET else _read_delimited(name)
 
 
 def write_table(path: str | os.PathLike[str], frame: pd.DataFrame) -> None:

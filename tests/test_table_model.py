@@ -1,0 +1,179 @@
+"""Fitting tables from Python: split, encoding, effects, and what the record says."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from marquardt import LMRegressor
+from marquardt.column_effects import column_effects, columns_that_move_together
+from marquardt.columns import TableError
+from marquardt.datasets import DATASETS, load_concrete, load_energy, load_yacht, two_spirals
+from marquardt.fitted_network import FittedNetwork
+from marquardt.table_encoder import TableEncoder
+from marquardt.table_model import FitOptions, fit_table
+from small_model import small_table
+
+QUICK = FitOptions(hidden=(4,), max_iter=30)
+pytestmark = pytest.mark.filterwarnings("ignore:Levenberg-Marquardt has not converged")
+
+
+def test_the_network_is_that_of_the_estimator():
+    X = np.random.default_rng(0).normal(size=(30, 2)) * [1.0, 1e6]
+    y = X[:, :1] * 5 + 1e-3
+    regressor = LMRegressor(3, max_iter=5, random_state=0).fit(X, y)
+    np.testing.assert_allclose(
+        FittedNetwork.from_regressor(regressor).predict(X), regressor.predict(X), rtol=1e-12
+    )
+
+
+def test_held_out_rows_do_not_leak_into_the_encoding():
+    table = small_table()
+    model = fit_table(table, ["answer"], QUICK)
+    changed = table.copy()
+    held_out = ~table["answer"].isin(model.record.train.y[:, 0])
+    changed.loc[held_out, "dose"] *= 1000
+    again = fit_table(changed, ["answer"], QUICK)
+    assert again.encoder == model.encoder
+    np.testing.assert_array_equal(again.network.w, model.network.w)
+
+
+@pytest.mark.parametrize(("fraction", "expected"), [(0.2, 12), (0.0, 0), (0.001, 1), (0.99, 58)])
+def test_the_split(fraction, expected):
+    options = FitOptions(hidden=(2,), max_iter=2, test_fraction=fraction)
+    record = fit_table(small_table(), ["answer"], options).record
+    assert record.train.n_samples == 60 - expected
+    assert (record.held_out is None) == (expected == 0)
+    assert record.held_out is None or record.held_out.n_samples == expected
+
+
+def test_what_the_record_says():
+    table = pd.concat([small_table(), small_table().iloc[:2]], ignore_index=True)
+    table.loc[5, "answer"] = np.nan
+    record = fit_table(table, ["answer"], FitOptions(hidden=(2,), drop=("salt",)), source="a.csv").record
+    assert record.notes[:3] == (
+        "1 row without target left out",
+        "2 rows repeat another exactly; where one is held out, its twin may be in training",
+        "'salt' dropped as asked",
+    )
+    assert [effect.name for effect in record.effects] == ["dose", "time_hours"]
+    assert record.network == "2 inputs, 2 tanh, 1 linear" and record.n_params == 9
+    assert record.success and record.seconds > 0 and record.created.endswith("+00:00")
+
+
+def test_a_callback_stops_the_fit_with_the_best_so_far():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = fit_table(small_table(), ["answer"], QUICK, callback=lambda now: now.iteration >= 3)
+    assert model.record.status == "STOPPED_BY_CALLBACK" and model.record.n_iter == 3
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 3])
+def test_too_few_rows(n_rows):
+    with pytest.raises(TableError, match=r"no row has a value|at least 4 are needed|is constant"):
+        fit_table(small_table().iloc[:n_rows], ["answer"], QUICK)
+
+
+def test_more_parameters_than_rows_is_said_not_refused():
+    record = fit_table(small_table().iloc[:8], ["answer"], FitOptions(hidden=(30,), max_iter=3)).record
+    assert record.n_params > record.train.n_samples
+
+
+def test_huge_and_tiny_units():
+    table = small_table()
+    plain = fit_table(table, ["answer"], QUICK)
+    scaled = fit_table(
+        table.assign(dose=table["dose"] * 1e12, answer=table["answer"] * 1e-12), ["answer"], QUICK
+    )
+    assert scaled.record.held_out is not None and plain.record.held_out is not None
+    assert scaled.record.held_out.scores(0)["R2"] == pytest.approx(
+        plain.record.held_out.scores(0)["R2"], abs=0.02
+    )
+
+
+# -- effects ---------------------------------------------------------------------------------------
+
+
+def test_effects_of_a_known_function():
+    """f = 2a + (b is 'y'): the slope of a, the step of b, nothing of c."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {"a": np.linspace(0, 1, 101), "b": rng.choice(["x", "y"], 101), "c": rng.normal(size=101)}
+    )
+    encoder = TableEncoder.fit(table)
+
+    def predict(frame):
+        return (2 * frame["a"] + (frame["b"] == "y")).to_numpy(dtype=float)[:, np.newaxis]
+
+    a, b, c = column_effects(predict, encoder, table, predict(table), seed=0)
+    assert (a.low, a.high) == ("0.1", "0.9") and a.changes[0] == pytest.approx(1.6)
+    assert (b.low, b.high) == ("x", "y") and b.changes[0] == pytest.approx(1.0)
+    assert c.importance == 0.0 and c.changes == (0.0,)
+    assert a.importance > b.importance > 0.3
+
+
+def test_effects_need_rows_and_spread():
+    table = pd.DataFrame({"a": [1.0, 2.0, 3.0]})
+    encoder = TableEncoder.fit(table)
+    assert column_effects(encoder.transform, encoder, table.iloc[:2], np.ones((2, 1)), 0) == ()
+    assert column_effects(encoder.transform, encoder, table, np.ones((3, 1)), 0) == ()
+
+
+def test_many_rows_are_sampled(monkeypatch):
+    monkeypatch.setattr("marquardt.column_effects.ROWS", 50)
+    table = pd.DataFrame({"a": np.linspace(0, 1, 500)})
+    encoder = TableEncoder.fit(table)
+    seen = []
+
+    def predict(frame):
+        seen.append(len(frame))
+        return frame[["a"]].to_numpy()
+
+    column_effects(predict, encoder, table, predict(table), 0)
+    assert max(seen[1:]) == 50
+
+
+def test_columns_that_move_together_are_told():
+    a = np.linspace(0, 1, 20)
+    table = pd.DataFrame(
+        {f"c{i}": a * (i + 1) for i in range(4)} | {"other": a**2 % 0.1, "text": ["x", "y"] * 10}
+    )
+    encoder = TableEncoder.fit(table)
+    said = columns_that_move_together(encoder, encoder.transform(table))
+    assert said[0].endswith("move together (correlation 1.00): what each does alone is uncertain")
+    assert said[-1] == "so do 2 more pairs"
+    assert columns_that_move_together(*_encoded(table[["c0"]])) == []
+    assert columns_that_move_together(*_encoded(table[["text"]])) == []
+
+
+def _encoded(table):
+    encoder = TableEncoder.fit(table)
+    return encoder, encoder.transform(table)
+
+
+# -- data ------------------------------------------------------------------------------------------
+
+
+def test_tables_that_ship():
+    for load, name in ((load_energy, "energy"), (load_concrete, "concrete"), (load_yacht, "yacht")):
+        table = load()
+        assert table.columns[-1] == DATASETS[name].target
+        assert table.notna().all().all()
+        assert str(len(table)) in DATASETS[name].title
+
+
+def test_two_spirals_are_those_of_the_comparison():
+    spirals = two_spirals()
+    X = np.vstack([spirals.X_train, spirals.X_test])
+    T = np.vstack([spirals.T_train, spirals.T_test])
+    assert T.sum(axis=0).tolist() == [250, 250]
+    radius = np.sort(np.hypot(*X[T[:, 0] == 1].T))
+    np.testing.assert_allclose(radius, 5.0 * np.arange(250) / 250, atol=1e-12)
+    first = X[(T[:, 0] == 1) & (np.hypot(*X.T) > 4.97)][0]
+    angle = 1.75 * 249 / 250 * 2 * np.pi
+    np.testing.assert_allclose(first, 5 * 249 / 250 * np.array([np.sin(angle), np.cos(angle)]))
+    # the first weights of numpy.random.seed(1); uniform(-0.1, 0.1): two inputs and the bias of the first unit
+    np.testing.assert_allclose(spirals.w0[:3], [-0.0165956, 0.04406490, -0.0999771], atol=1e-7)

@@ -9,6 +9,9 @@ Both spirals begin at the origin, and both of these points are in the training s
 Adam is the classic one: full batch, step 1e-3, at most 10 000 epochs, stopped when the error on the held-out
 points has not fallen for 500; it ends on the first plateau.  The table shows it without this stop too.
 Adam has thus seen the held-out points; the others have not.
+
+Hundreds of steps over plateaus amplify rounding: on another machine a single run may end otherwise.  Of 200
+starts like this one, the default method solves 93 %.
 """
 
 from __future__ import annotations

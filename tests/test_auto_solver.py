@@ -81,9 +81,9 @@ def test_too_large_for_memory_says_what_is_needed_what_there_is_and_what_to_do(f
     with pytest.raises(MemoryError) as caught:
         Auto().choose(ShapeOnly((50_000, 40_000)))
     assert str(caught.value) == (
-        "40000 parameters and 50000 residuals: the primal solver needs 38.4 GB, the dual 60 GB, and 8 GB are "
-        "free. Take fewer units or fewer rows: the primal fits up to 18257 parameters, the dual up to as many "
-        "residuals."
+        "40000 parameters and 50000 residuals: the primal solver needs 38.4 GB, the dual 60 GB, and 8 GB "
+        "are free. Take fewer units or fewer rows: the primal fits up to 18257 parameters, the dual up to as "
+        "many residuals."
     )
 
 

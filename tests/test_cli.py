@@ -367,6 +367,14 @@ def test_the_installed_command_and_its_streams(folder):
     )
     outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert outcome.stdout.splitlines()[-1] == "[]"
-    command = [sys.executable, "-m", "marquardt.cli", "fit", "small.csv", "-t", "answer", "--json", *QUICK]
+    command = [sys.executable, "-m", "marquardt", "fit", "small.csv", "-t", "answer", "--json", *QUICK]
     outcome = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(outcome.stdout)["targets"] == ["answer"] and outcome.stderr == ""
+
+
+def test_a_terminal_without_unicode(folder):
+    fit_small("--quiet")
+    command = [sys.executable, "-m", "marquardt", "report", "a.marquardt"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    outcome = subprocess.run(command, env=environment, capture_output=True, check=True)
+    assert b"[[Scores]]" in outcome.stdout and outcome.stderr == b""

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from marquardt import (
+    FirstImprovement,
     Input,
     Linear,
     Logistic,
     NetworkProblem,
     Nielsen,
+    RatioProbing,
     Softmax,
     Status,
     Stopping,
@@ -20,7 +22,7 @@ from marquardt import (
 from marquardt.linsolve import SingularSystemError
 from marquardt.problem import Linearization
 from marquardt.residual_problem import ResidualProblem
-from tables import ACCELERATIONS, METRICS, PROBLEMS, SOLVERS, exponential_curve
+from tables import ACCELERATIONS, DAMPINGS, METRICS, PROBLEMS, SOLVERS, exponential_curve
 
 solvers = pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS)
 metrics = pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
@@ -86,16 +88,21 @@ def test_a_jacobian_that_fails_arithmetically_is_not_finite():
     assert minimize(problem, [0.0]).status is Status.NO_FINITE_START
 
 
-@solvers
-def test_a_jacobian_that_is_not_finite_at_the_new_point_ends_the_run_with_the_point_before(solver):
-    problem = ResidualProblem(lambda w: w, 1, lambda w: np.eye(1) if w[0] > 1 else np.full((1, 1), np.nan))
-    result = minimize(problem, [5.0], solver=solver)
-    assert result.status is Status.SINGULAR
-    assert result.message.startswith(
-        "The Jacobian at the new point is not finite. The damped system could not"
-    )
-    assert result.w[0] > 1
+@pytest.mark.parametrize("search", [FirstImprovement(), RatioProbing()])
+@pytest.mark.parametrize("damping", DAMPINGS.values(), ids=DAMPINGS)
+def test_a_point_without_a_finite_jacobian_is_never_the_end(damping, search):
+    """The cost falls on beyond 1, but there is no derivative there: the run must come to rest before."""
+    calls = []
+
+    def jacobian(w):
+        calls.append(1)
+        return np.eye(1) if w[0] > 1 else np.full((1, 1), np.nan)
+
+    problem = ResidualProblem(lambda w: w, 1, jacobian)
+    result = minimize(problem, [5.0], damping=damping, search=search)
+    assert 1 < result.w[0] < 1.1
     assert result.cost == problem.cost(result.w)
+    assert result.n_jacobians == len(calls)
 
 
 def test_a_cost_that_is_never_finite_beyond_the_start():

@@ -94,8 +94,9 @@ def damped_output_step(problem, w, damping, scale):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("alpha", [0.0, 0.4])
 @pytest.mark.parametrize("scaled", [False, True])
-def test_the_resolve_is_a_damped_step_of_the_last_layer(network, weighted, alpha, scaled):
-    data = case(network, weighted, n_samples=9)
+@pytest.mark.parametrize("n_samples", [2, 9])
+def test_the_resolve_is_a_damped_step_of_the_last_layer(network, weighted, alpha, scaled, n_samples):
+    data = case(network, weighted, n_samples)
     problem = NetworkProblem(network, data.X, data.y, sample_weight=data.sample_weight, alpha=alpha)
     scale = np.random.default_rng(0).uniform(0.5, 2, network.n_params) if scaled else None
     block = network.blocks[-1]
@@ -202,5 +203,7 @@ def test_an_alpha_that_is_no_precision(alpha):
 
 @pytest.mark.parametrize("prior", [np.ones(12), -np.ones(13), np.full(13, np.nan), 1.0])
 def test_a_prior_that_does_not_fit(prior):
-    with pytest.raises(ValueError, match="prior must be 13 finite values >= 0, one a parameter; got shape"):
+    with pytest.raises(
+        ValueError, match="prior must be 13 finite values >= 0, one a parameter; it has shape"
+    ):
         NetworkProblem(NET, X, Y, prior=prior)

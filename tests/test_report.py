@@ -89,6 +89,7 @@ def test_many_columns_are_cut():
             "The network explains less than half of the variance",
         ),
         ({"n_params": 1000}, "The network has more parameters (1000) than there are training values (45)"),
+        ({"status": "INTERRUPTED"}, "The fit was interrupted: let it run to its end before judging it."),
         ({"success": False}, "The fit failed: these numbers are those of the best parameters before it did"),
         ({}, "Without measurable effect on the predictions: try --drop salt."),
     ],
@@ -112,6 +113,11 @@ def test_a_good_fit_needs_no_advice():
 def test_overfit_ratio_at_the_floor():
     assert overfit_ratio(replace(RECORD, train=outcome(0.0), held_out=outcome(1e-13))) == 1.0
     assert np.isnan(overfit_ratio(replace(RECORD, held_out=None)))
+
+
+def test_units_are_given_or_told_by_the_name():
+    record = replace(RECORD, targets=("strength_mpa", "load", "x_hours"), units=("", "kN"))
+    assert [record.unit(k) for k in range(3)] == ["MPa", "kN", "h"]
 
 
 def test_numbers():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from enum import StrEnum
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -84,6 +85,9 @@ def main(
     ] = False,
 ) -> None:
     del version
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without "²" or "±" shows "?", and no error
 
 
 def _option(panel: str, text: str, *names: str, **more: Any) -> Any:
@@ -292,7 +296,3 @@ def _whole_numbers(text: str, option: str) -> tuple[int, ...]:
             "e.g. 20 or 20,10"
         )
     return numbers
-
-
-if __name__ == "__main__":
-    app()

@@ -9,6 +9,7 @@ import numpy as np
 
 from marquardt._types import FloatArray
 from marquardt.result import History
+from marquardt.units import split_unit
 
 SCORES = ("R2", "RMSE", "MAE")
 
@@ -112,4 +113,6 @@ class FitRecord:
         return any(record.validation_cost is not None for record in self.history)
 
     def unit(self, target: int) -> str:
-        return self.units[target] if target < len(self.units) else ""
+        """The unit of a target: as given, else as its name ends, else ""."""
+        given = self.units[target] if target < len(self.units) else ""
+        return given or split_unit(self.targets[target])[1]

@@ -148,11 +148,13 @@ def cards(items: Iterable[tuple[str, str]]) -> str:
 def _cards(record: FitRecord) -> str:
     name, outcome = list(record.groups.items())[-1]
     items = []
-    for k, target in enumerate(record.targets[:2]):
-        scores = outcome.scores(k)
-        which = f" of {target}" if len(record.targets) > 1 else ""
-        items += [(r_squared(scores["R2"]), f"R²{which}, {name} rows")]
-        items += [(_with_unit(number(scores["RMSE"]), record.unit(k)), f"RMSE{which}, {name} rows")]
+    if len(record.targets) == 1:
+        scores = outcome.scores(0)
+        items.append((r_squared(scores["R2"]), f"R², {name} rows"))
+        items.append((_with_unit(number(scores["RMSE"]), record.unit(0)), f"RMSE, {name} rows"))
+    else:
+        for k, target in enumerate(record.targets[:4]):
+            items.append((r_squared(outcome.scores(k)["R2"]), f"R² of {target}, {name} rows"))
     items += [(str(record.n_iter), "iterations"), (duration(record.seconds), "in all")]
     return cards(items)
 

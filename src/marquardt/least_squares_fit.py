@@ -221,9 +221,8 @@ def least_squares(
         raise ValueError(f"names has {len(labels)} entries, but w0 has {len(start)} parameters")
     if not (callable(jac) or jac is None or (isinstance(jac, str) and jac in _DIFFERENCES)):
         raise ValueError(f"jac={jac!r} must be a function, '2-point', '3-point' or None")
-    differences = None if callable(jac) else _DIFFERENCES[jac]
-    jacobian = (lambda w: jac(w, *args)) if differences is None else differences
-    problem = ResidualProblem(lambda w: residual(w, *args), len(start), jacobian)
+    jacobian = _with_arguments(jac, args) if callable(jac) else _DIFFERENCES[jac]
+    problem = ResidualProblem(_with_arguments(residual, args), len(start), jacobian)
     first = problem.residual(start)
     if not np.isfinite(first).all():
         bad = int((~np.isfinite(first)).sum())
@@ -242,10 +241,16 @@ def least_squares(
         result = _refined(problem, result, Refinement() if refinement is True else refinement)
     assert result.linearization is not None
     at = result.linearization
-    precision = 0.0 if differences is None else differences.precision
+    precision = 0.0 if callable(jac) else _DIFFERENCES[jac].precision
     return LeastSquaresFit(
         result.w, at.residual, at.jacobian.dense(), labels, result, problem.n_evaluations, precision
     )
+
+
+def _with_arguments(
+    function: Callable[..., ArrayLike], args: Sequence[Any]
+) -> Callable[[FloatArray], ArrayLike]:
+    return lambda w: function(w, *args)
 
 
 def _refined(problem: ResidualProblem, result: Result, refinement: Refinement) -> Result:

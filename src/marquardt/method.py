@@ -157,11 +157,14 @@ class Method:
             return replace(state, stuck=(Status.SINGULAR, str(error)), system=None)
         factors: list[Factor] = []
         promised: list[float] = []
+        refused = 0.0  # λ of the last point without a finite Jacobian: a search may not come back to it
 
         def attempt(damping: float) -> Trial:
             factors.clear()
             trial = self._attempt(problem, at, system, damping, scale, factors)
             promised.append(trial.predicted)
+            if damping <= refused * (1 + 1e-9):
+                return replace(trial, acceptable=False, gain_ratio=-np.inf)
             return trial
 
         while True:
@@ -178,13 +181,14 @@ class Method:
             if trial.w is None or not trial.acceptable:
                 return replace(state, stuck=_why_stuck(found, at.cost, promised[0]))
             new = problem.linearize(trial.w)
+            state = replace(state, n_jacobians=state.n_jacobians + 1)
             if np.isfinite(new.gradient).all():
                 break
             # The cost is finite there but its derivative is not: reject the point after all.
             back = self.damping.rejected(replace(found.state, damping=trial.damping), -np.inf)
             if back.damping > back.maximum:
                 return replace(state, stuck=(Status.SINGULAR, "no point with a finite Jacobian was found"))
-            state = replace(state, damping=back)
+            state, refused = replace(state, damping=back), trial.damping
         if self.metric.needs_column_norms:
             scale = self.metric.scale(new.jacobian.column_sqnorms(), scale)
         return replace(
@@ -193,7 +197,6 @@ class Method:
             scale=scale,
             step_norm=float(np.linalg.norm(trial.w - at.w)),
             decrease=at.cost - new.cost,
-            n_jacobians=state.n_jacobians + 1,
         )
 
     def _attempt(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from marquardt._types import FloatArray
+from marquardt.units import split_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,28 +19,18 @@ INK, MUTED, GRID = "#1f2933", "#6b7785", "#e4e8ec"
 COLORS = {"training": "#2b6cb0", "held out": "#dd6b20", "validation": "#2f855a"}
 _SPARE = ("#805ad5", "#b83280", "#718096")
 
-# The ends of column names that name a unit beyond doubt.
-_UNITS = {
-    **{
-        unit.lower(): unit
-        for unit in ("MPa", "kPa", "GPa", "days", "mm", "cm", "nm", "kg", "mg", "mL", "kWh", "mol")
-    },
-    **{"hours": "h", "seconds": "s", "percent": "%", "um": "µm", "um3": "µm³", "m2": "m²", "m3": "m³"},
-    **{"degc": "°C", "celsius": "°C", "kelvin": "K", "hz": "Hz", "mv": "mV"},
-}
-
 
 def axis_label(name: str, unit: str = "") -> str:
     """A column name as an axis label, with its unit where given or told by the end of the name.
 
     Examples
     --------
-    >>> axis_label("strength_mpa"), axis_label("heating_load", "kWh/m²"), axis_label("dose [mg]")
-    ('strength (MPa)', 'heating load (kWh/m²)', 'dose [mg]')
+    >>> axis_label("strength_mpa"), axis_label("strength_mpa", "MPa"), axis_label("dose [mg]")
+    ('strength (MPa)', 'strength (MPa)', 'dose [mg]')
     """
-    stem, _, end = name.rpartition("_")
-    if not unit and stem and end.lower() in _UNITS:
-        name, unit = stem, _UNITS[end.lower()]
+    stem, own_unit = split_unit(name)
+    if own_unit and unit in ("", own_unit):
+        name, unit = stem, own_unit
     label = name.replace("_", " ").strip() or name
     label = label if len(label) <= 40 else label[:38] + "…"
     return _plain(f"{label} ({unit})" if unit else label)

@@ -39,7 +39,8 @@ def text_report(record: FitRecord) -> str:
     }
     shown = {title: lines for title, lines in sections.items() if lines}
     return "\n".join(
-        f"[[{title}]]\n" + "\n".join(f"    {line}" for line in lines) + "\n" for title, lines in shown.items()
+        f"[[{title}]]\n" + "\n".join(f"    {line}".rstrip() for line in lines) + "\n"
+        for title, lines in shown.items()
     )
 
 
@@ -50,6 +51,8 @@ def advice(record: FitRecord) -> list[str]:
         said.append(
             "The fit failed: these numbers are those of the best parameters before it did. Do not use them."
         )
+    if record.status == "INTERRUPTED":
+        said.append("The fit was interrupted: let it run to its end before judging it.")
     n_train, n_targets = record.train.y.shape
     if record.held_out is None:
         said.append(

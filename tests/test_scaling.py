@@ -1,0 +1,55 @@
+"""Standardizing columns of any size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from marquardt.scaling import Scaler
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-150, 1e-12, 1.0, 1e12, 1e150, 1e300])
+@pytest.mark.parametrize("offset", [0.0, 3.0, -100.0])
+def test_every_size_is_standardized(size, offset):
+    values = (RNG.normal(size=(50, 2)) + offset) * size
+    z = Scaler.standard(values).transform(values)
+    np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(z.std(axis=0), 1, rtol=1e-12)
+
+
+def test_the_inverse_gives_the_values_back():
+    values = RNG.normal(size=(20, 3)) * [1e-9, 1.0, 1e9] + [1.0, 2.0, 3.0]
+    scaler = Scaler.standard(values)
+    np.testing.assert_allclose(scaler.inverse(scaler.transform(values)), values, rtol=1e-13)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -3e-200, 1e12 + 0.1, 1e308])
+def test_a_constant_column_is_only_shifted_and_exactly_zero(value):
+    scaler = Scaler.standard(np.full((7, 1), value))
+    assert scaler.scale.tolist() == [1.0]
+    assert scaler.offset.tolist() == [value]
+    assert not scaler.transform(np.full((7, 1), value)).any()
+
+
+def test_rounding_noise_is_no_spread_but_a_small_true_spread_is():
+    noise = np.array([[0.3], [0.1 + 0.2]])
+    assert Scaler.standard(noise).scale.tolist() == [1.0]
+    true = 1e6 + 1e-3 * np.arange(5.0)[:, None]
+    assert Scaler.standard(true).scale[0] == pytest.approx(1e-3 * np.std(np.arange(5.0)), rel=1e-6)
+
+
+def test_weights_are_repeated_rows():
+    values, weights = RNG.normal(size=(6, 2)), np.array([1.0, 2.0, 3.0, 1.0, 1.0, 4.0])
+    weighted, repeated = (
+        Scaler.standard(values, weights),
+        Scaler.standard(values.repeat(weights.astype(int), axis=0)),
+    )
+    np.testing.assert_allclose(weighted.offset, repeated.offset, rtol=1e-14)
+    np.testing.assert_allclose(weighted.scale, repeated.scale, rtol=1e-14)
+
+
+def test_identity_changes_nothing():
+    values = RNG.normal(size=(4, 2))
+    assert np.array_equal(Scaler.identity(2).transform(values), values)

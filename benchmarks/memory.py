@@ -3,10 +3,10 @@
     python benchmarks/memory.py
 
 tracemalloc sees every NumPy array.  "solver" is the peak while the system is built, factorised and solved,
-beyond what the linearised problem holds before (inputs and activations); it should stay under 3 p x p
-+ 64 MB.  "iterations" is the peak of three whole iterations of the default step beyond the data, and "activations"
-the part of it that any such driver holds: input, argument, slope and sensitivity of every layer, at the old
-point and at the trial point.
+beyond what the linearised problem holds before (inputs and activations).  It should stay under 3 p x p and
+64 MB.  "iterations" is the peak of three whole iterations of the default step beyond the data, and
+"activations" the part of it that any such driver holds: input, argument, slope and sensitivity of every
+layer, at the old point and at the trial point.
 """
 
 from __future__ import annotations

@@ -176,5 +176,6 @@ def record(**changes):
         "time": 1.0,
         "decrease": 0.1,
         "predicted": 0.1,
+        "damping_share": 0.1,
     }
     return Iteration(**(fields | changes))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from marquardt import Geodesic, Input, Linear, NetworkProblem, Result, Status, Stopping, Tanh, minimize
+from marquardt import Cholesky, Geodesic, Input, Linear, NetworkProblem, Result, Status, Stopping, Tanh, minimize
 from marquardt.residual_problem import ResidualProblem
 from tables import PROBLEMS
 
@@ -70,7 +70,7 @@ def test_a_callback_that_raises_loses_nothing_and_hides_nothing(make, k):
     assert result.error is error
     assert not result.success
     assert result.message.startswith(
-        "KeyError: 'no such column'. The callback raised an exception (see Result."
+        "KeyError: 'no such column'. The callback or the validation raised an exception (see Result."
     )
     check_best_so_far(result, problem, w0, k)
 
@@ -207,3 +207,29 @@ def test_a_start_given_as_integers_or_read_only_or_reused():
     np.testing.assert_array_equal(minimize(problem, w0, acceleration=Geodesic()).w, first.w)
     assert first.w.flags.writeable
     assert first.w_last.flags.writeable
+
+
+@MAKERS
+def test_a_validation_that_raises_loses_nothing(make):
+    problem, w0 = make()
+    calls = []
+
+    def validation(w):
+        if len(calls) == 4:
+            raise KeyError("no such column")
+        calls.append(problem.cost(w))
+        return calls[-1]
+
+    result = minimize(problem, w0, validation=validation)
+    assert result.status is Status.CALLBACK_FAILED
+    assert isinstance(result.error, KeyError)
+    assert "validation raised KeyError" in result.message
+    assert problem.cost(result.w) == min(calls)
+
+
+@pytest.mark.parametrize("part", ["damping", "metric", "solver", "search"])
+def test_a_class_in_place_of_an_object_is_refused(part):
+
+    problem, w0 = PROBLEMS["one output"]()
+    with pytest.raises(TypeError, match=rf"{part}=.* write Cholesky\(\), with brackets"):
+        minimize(problem, w0, **{part: Cholesky})

@@ -40,6 +40,11 @@ def test_rounding_noise_is_no_spread_but_a_small_true_spread_is():
     assert Scaler.standard(true).scale[0] == pytest.approx(1e-3 * np.std(np.arange(5.0)), rel=1e-6)
 
 
+def test_the_whole_range_of_floats_fits():
+    z = Scaler.standard(np.array([[-1.7e308], [1.7e308]])).transform(np.array([[-1.7e308], [1.7e308]]))
+    np.testing.assert_allclose(z, [[-1.0], [1.0]])
+
+
 def test_weights_are_repeated_rows():
     values, weights = RNG.normal(size=(6, 2)), np.array([1.0, 2.0, 3.0, 1.0, 1.0, 4.0])
     weighted, repeated = (

@@ -35,7 +35,8 @@ def check_samples(X: ArrayLike, y: ArrayLike, n_inputs: int, n_outputs: int) -> 
     """X (n, n_inputs) and y (n, n_outputs) as finite float64; y may be (n,) for one output."""
     X, y = as_float("X", X), as_float("y", y)
     if X.ndim != 2 or X.shape[1] != n_inputs:
-        raise ValueError(f"X has shape {X.shape}, but the network needs (n_samples, {n_inputs})")
+        hint = ": X.reshape(-1, 1) makes one column of it" if X.ndim == 1 and n_inputs == 1 else ""
+        raise ValueError(f"X has shape {X.shape}, but the network needs (n_samples, {n_inputs}){hint}")
     if y.ndim == 1 and n_outputs == 1:
         y = y[:, None]
     if y.ndim != 2 or y.shape[1] != n_outputs:

@@ -58,7 +58,14 @@ def checked_rows(
     """The rows of a fit, and the number of dimensions of y."""
     with _advice_for_text():
         inputs, y = _validated(
-            estimator, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=2
+            estimator,
+            X,
+            y,
+            dtype=np.float64,
+            order="C",
+            multi_output=True,
+            y_numeric=True,
+            ensure_min_samples=2,
         )
         y = np.asarray(y, dtype=np.float64)
     if y.size == 0:

@@ -52,7 +52,8 @@ class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     max_iter : int
         Largest number of iterations.  On the same tables fits converged to `tol` within 30 to 200.
     tol : float
-        Training ends when an iteration lowers the loss by less than this fraction of it.
+        Training ends when an iteration lowers the loss by less than this fraction of it, or no entry of its
+        gradient exceeds 1e-6 tol.
     random_state : int, RandomState or None
         Of the starting weights and of the validation split.
     init : str, Initialization or array (n_params,)
@@ -278,7 +279,7 @@ class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             "stopping": Stopping(
                 max_iter=self.max_iter,
                 max_time=self.max_time,
-                gradient_tolerance=1e-10 * task.rows.total_weight,  # the cost is a sum over rows
+                gradient_tolerance=1e-6 * self.tol * task.rows.total_weight,  # the cost is a sum over rows
                 max_fail=self.n_iter_no_change,
                 cost_tolerance=self.tol,
             ),

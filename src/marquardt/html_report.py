@@ -200,8 +200,8 @@ def _columns_section(record: FitRecord) -> str:
         "Columns that say the same share it."
     )
     header = ["column", "importance", "from low to high", "effect on predictions"]
-    parts = [picture(figure, "importance of the columns", caption), table(header, rows, numeric=(1,))]
-    return f"<h2>Columns</h2>{grid(parts)}"
+    drawn = picture(figure, "importance of the columns", caption)
+    return f"<h2>Columns</h2>{table(header, rows, numeric=(1,))}<br>{drawn}"
 
 
 def _training_section(record: FitRecord) -> str:

@@ -152,7 +152,13 @@ class _Run:
 
     def _record(self, state: State) -> Reason | None:
         """Note where the run stands; the reason to stop here, if any."""
-        validation_cost = None if self.validation is None else float(self.validation(state.at.w))
+        try:
+            validation_cost = None if self.validation is None else float(self.validation(state.at.w))
+        except Exception as error:
+            if self.best is None:
+                raise  # nothing to lose yet
+            self.error = error
+            return Status.CALLBACK_FAILED, f"validation raised {type(error).__name__}: {error}"
         self._keep_best(state, validation_cost)
         record = state.record(len(self.history), time.perf_counter() - self.clock, validation_cost)
         self.history.append(record)

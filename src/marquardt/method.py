@@ -102,6 +102,7 @@ class State:
             accelerated=trial is not None and trial.accelerated,
             decrease=self.decrease,
             predicted=np.nan if trial is None else trial.predicted,
+            damping_share=np.nan if trial is None else trial.damping_share,
         )
 
 
@@ -128,6 +129,15 @@ class Method:
     acceleration: Geodesic | None = field(default_factory=Geodesic)
     resolve_output: bool = True
 
+    def __post_init__(self) -> None:
+        for name in ("damping", "metric", "solver", "search", "acceleration"):
+            part = getattr(self, name)
+            if isinstance(part, type | str):
+                written = part if isinstance(part, str) else part.__name__
+                raise TypeError(
+                    f"{name}={part!r} must be an object of its kind: write {written}(), with brackets"
+                )
+
     def start(self, problem: Problem, w: ArrayLike) -> State:
         """The state at the start."""
         w = np.array(w, dtype=float)
@@ -140,7 +150,8 @@ class Method:
             scale = self.metric.scale(sqnorms, None)
             curvature = float(np.max(sqnorms if scale is None else sqnorms / scale, initial=0.0))
         if not (np.isfinite(at.cost) and np.isfinite(at.gradient).all() and np.isfinite(curvature)):
-            reason = (Status.NO_FINITE_START, f"cost {at.cost} at the start")
+            what = "the Jacobian is not finite" if np.isfinite(at.cost) else f"the cost is {at.cost}"
+            reason = (Status.NO_FINITE_START, f"{what} at the start")
             return State(at, DampingState(np.nan, np.nan), scale, stuck=reason)
         return State(at, self.damping.start(curvature), scale)
 
@@ -218,7 +229,8 @@ class Method:
         factors.append(factor)
         # C(w) − model(w + d) = ½ dᵀ(λDd − g), since (JᵀJ + S₀ + λD) d = −g
         pull = velocity * damping if scale is None else velocity * scale * damping
-        predicted = 0.5 * float(velocity @ (pull - at.gradient))
+        held, descent = float(velocity @ pull), -float(velocity @ at.gradient)
+        predicted = 0.5 * (held + descent)
         if not np.isfinite(predicted):
             return failed
         step, accelerated = velocity, False
@@ -245,6 +257,7 @@ class Method:
             negligible=_below_rounding(predicted, at.cost) and finite and _below_rounding(decrease, at.cost),
             accelerated=accelerated,
             n_costs=1,
+            damping_share=held / descent if descent > 0 else np.nan,
         )
 
 

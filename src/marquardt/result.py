@@ -45,7 +45,7 @@ class Status(Enum):
     INTERRUPTED = "Interrupted: the best parameters so far are returned."
     STOPPED_BY_CALLBACK = "The callback asked to stop: the best parameters so far are returned."
     CALLBACK_FAILED = (
-        "The callback raised an exception (see Result.error): the best parameters so far are returned."
+        "The callback or the validation raised an exception (see Result.error): the best parameters so far are returned."
     )
 
     @property
@@ -95,6 +95,8 @@ class Iteration:
     """Actual decrease of the cost."""
     predicted: float = float("nan")
     """Decrease predicted by the linear model."""
+    damping_share: float = float("nan")
+    """λdᵀDd / (−gᵀd), between 0 (a Gauss-Newton step) and 1 (the damping alone makes the step short)."""
 
 
 class History(Sequence[Iteration]):
@@ -186,7 +188,7 @@ class Result:
 
     @property
     def success(self) -> bool:
-        """False when the run could not start, broke down, or was ended by an exception."""
+        """False when the run could not start, broke down, or a function of the user's raised an exception."""
         return self.status not in _FAILED
 
     def __repr__(self) -> str:

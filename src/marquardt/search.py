@@ -29,6 +29,8 @@ class Trial:
     """Predicted and actual change are below the rounding of the cost."""
     accelerated: bool
     n_costs: int
+    damping_share: float = float("nan")
+    """λdᵀDd / (−gᵀd): near 1 the damping alone makes the step short, near 0 it is a Gauss-Newton step."""
 
 
 Attempt = Callable[[float], Trial]

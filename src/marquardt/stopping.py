@@ -28,7 +28,8 @@ class Stopping:
         Stop when one accepted step decreases the cost by less than this fraction of it, as predicted and
         in fact.  0 switches it off.
     step_tolerance : float
-        Stop when ‖d‖ <= step_tolerance (‖w‖ + step_tolerance) for an accepted step.  0 switches it off.
+        Stop when ‖d‖ <= step_tolerance (‖w‖ + step_tolerance) for an accepted step that is not short because
+        of its damping alone.  0 switches it off.
 
     The sixth of `trainlm`, `mu_max`, is the `maximum` of the damping rule.
 
@@ -97,6 +98,7 @@ class Stopping:
                 f"relative decrease {now.decrease / now.cost:.3g} <= tolerance {self.cost_tolerance:.3g}",
             )
         limit = self.step_tolerance * (w_norm + self.step_tolerance)
-        if now.step_norm <= limit:
+        # A step that the damping alone keeps short says nothing about convergence.
+        if now.step_norm <= limit and not now.damping_share > 0.5:
             return Status.STEP_TOLERANCE, f"step norm {now.step_norm:.3g} <= {limit:.3g}"
         return None

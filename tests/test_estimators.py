@@ -236,8 +236,8 @@ BROKEN[4, 1] = np.nan
     ("inputs", "targets", "message"),
     [
         (BROKEN, Y, "Input X contains NaN"),
-        (np.where(X == X[0, 0], np.inf, X), Y, "Input X contains infinity"),
-        (X, np.where(Y == Y[0], np.nan, Y), "Input y contains NaN"),
+        (np.where(X[0, 0] == X, np.inf, X), Y, "Input X contains infinity"),
+        (X, np.where(Y[0] == Y, np.nan, Y), "Input y contains NaN"),
         (X[:0], Y[:0], "0 sample"),
         (X[:1], Y[:1], "1 sample"),
         (X, Y[:-1], "inconsistent numbers of samples"),
@@ -436,7 +436,7 @@ def test_warm_start_keeps_the_scaling_that_its_weights_belong_to():
 
 def test_warm_start_refuses_another_network():
     model = small(warm_start=True).fit(X, Y)
-    with pytest.raises(ValueError, match="warm_start: the last fit trained .*set warm_start=False"):
+    with pytest.raises(ValueError, match=r"warm_start: the last fit trained .*set warm_start=False"):
         model.set_params(hidden_layer_sizes=(9,)).fit(X, Y)
 
 

@@ -223,7 +223,7 @@ def test_a_validation_that_raises_loses_nothing(make):
     result = minimize(problem, w0, validation=validation)
     assert result.status is Status.CALLBACK_FAILED
     assert isinstance(result.error, KeyError)
-    assert "validation raised KeyError" in result.message
+    assert "Validation raised KeyError" in result.message
     assert problem.cost(result.w) == min(calls)
 
 

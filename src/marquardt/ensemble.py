@@ -202,7 +202,8 @@ def _in_processes(
     from joblib import Parallel, delayed
 
     jobs = (delayed(_run)(problem, w0, options, 0) for w0 in starts)
-    stream: Any = Parallel(n_jobs=processes, return_as="generator")(jobs)
+    # copy on write: a problem holds buffers of its own
+    stream: Any = Parallel(n_jobs=processes, return_as="generator", mmap_mode="c")(jobs)
     try:
         for result in stream:
             yield _replayed(result, callback)

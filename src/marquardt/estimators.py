@@ -52,15 +52,14 @@ class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     max_iter : int
         Largest number of iterations.  On the same tables fits converged to `tol` within 30 to 200.
     tol : float
-        Training ends when an iteration lowers the loss by less than this fraction of it, or no entry of its
-        gradient exceeds 1e-6 tol.
+        Training ends when an iteration lowers the loss by less than this fraction of it.
     random_state : int, RandomState or None
         Of the starting weights and of the validation split.
     init : str, Initialization or array (n_params,)
         "auto" (see `default_initialization`), "nguyen-widrow", "glorot", "he", "lsuv", "uniform", an object
         of `marquardt.initialization`, or the starting parameters themselves, for the scaled data.
     n_starts : int
-        Trainings from so many random starts; the best is kept.  See `starts_`.
+        Random starts; the best is kept.  See `starts_`.
     n_jobs : int or None
         Processes for the starts, in joblib's meaning.  The result does not depend on it, bit for bit: with
         more than one start BLAS is held to one thread.

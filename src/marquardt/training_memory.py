@@ -74,7 +74,7 @@ def check_training_memory(network: MLP, n_samples: int, solver: LinearSolver, co
     advice = [_smaller_network(network, n_samples, solver, free / copies), "train on fewer rows"]
     if copies > 1:
         advice.append("lower n_jobs")
-    if not isinstance(solver, Auto) and parts["damped system"] > 0.5 * need / copies:
+    if training_bytes(network.sizes, n_samples, Auto())["damped system"] < 0.5 * parts["damped system"]:
         advice.append("choose solver='auto'")
     raise MemoryError(
         f"a network of {network.n_params} parameters on {n_samples} rows needs about {readable(need)} "

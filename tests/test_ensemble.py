@@ -1,0 +1,124 @@
+"""Many starts: ranking, processes, and every way to end."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from marquardt import Glorot, Input, Linear, NetworkProblem, Status, Stopping, Tanh
+from marquardt.ensemble import Start, Starts, n_processes, run_starts
+
+NETWORK = Input(2) >> Tanh(4) >> Linear(1)
+
+
+def problem(n_samples=40):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n_samples, 2))
+    return NetworkProblem(NETWORK, X, np.sin(X[:, 0]) * X[:, 1])
+
+
+def start_points(count):
+    return [Glorot().draw(NETWORK, np.random.default_rng(seed)) for seed in range(count)]
+
+
+OPTIONS = {"stopping": Stopping(max_iter=12)}
+
+
+def record(cost, validation_cost=None):
+    return Start(cost, validation_cost, Status.MAX_ITER, 10, 11, 0.1)
+
+
+def test_starts_are_ranked_by_cost_and_those_without_one_come_last():
+    starts = Starts([record(np.nan), record(2.0), record(1.0), record(1.005), record(np.inf)])
+    assert starts.ranking == [2, 3, 1, 0, 4]
+    assert (starts.best, starts.n_at_best) == (2, 2)
+    assert [s.cost for s in starts][1:3] == [2.0, 1.0]
+    assert starts[1:3][0] is starts[1]
+    assert repr(starts) == "Starts(5 starts, best cost 1, reached within 1 % by 2)"
+
+
+def test_a_validation_cost_ranks_before_the_cost():
+    starts = Starts([record(1.0, 5.0), record(2.0, 4.0)])
+    assert starts.best == 1
+    assert "best validation cost 4," in repr(starts)
+
+
+def test_exact_fits_count_as_one_another():
+    assert Starts([record(0.0), record(0.0), record(1e-3)]).n_at_best == 2
+
+
+def test_results_are_those_of_single_runs():
+    runs = run_starts(problem(), start_points(3), OPTIONS)
+    assert len(runs.results) == len(runs.starts) == 3
+    for w0, result in zip(start_points(3), runs.results, strict=True):
+        alone = run_starts(problem(), [w0], OPTIONS).best
+        np.testing.assert_array_equal(alone.w, result.w)
+        assert result.linearization is None and result.factor is None
+    assert runs.best.cost == min(result.cost for result in runs.results)
+
+
+def test_processes_change_nothing_even_for_data_that_are_handed_over_as_files():
+    """joblib maps arrays above 1 MB from disk."""
+    large, points = problem(60_000), start_points(2)
+    options = {"stopping": Stopping(max_iter=2)}
+    one, two = (run_starts(large, points, options, n_jobs=n) for n in (1, 2))
+    for a, b in zip(one.results, two.results, strict=True):
+        assert np.array_equal(a.w, b.w)
+        assert a.history.column("cost").tolist() == b.history.column("cost").tolist()
+
+
+@pytest.mark.parametrize(
+    ("n_jobs", "n_starts", "expected"), [(None, 5, 1), (1, 5, 1), (8, 1, 1), (2, 5, 2), (9, 3, 3)]
+)
+def test_no_more_processes_than_starts(n_jobs, n_starts, expected):
+    assert n_processes(n_jobs, n_starts) == expected
+
+
+class Ends:
+    """A callback that raises or stops at iteration 3 of run number `run`."""
+
+    def __init__(self, run, answer):
+        self.run, self.answer, self.runs = run, answer, 0
+
+    def __call__(self, iteration):
+        self.runs += iteration.iteration == 0
+        if self.runs == self.run and iteration.iteration == 3:
+            if isinstance(self.answer, BaseException):
+                raise self.answer
+            return self.answer
+        return None
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+@pytest.mark.parametrize(
+    ("answer", "status"), [(True, Status.STOPPED_BY_CALLBACK), (OSError("disk"), Status.CALLBACK_FAILED)]
+)
+def test_a_callback_ends_all_starts(n_jobs, answer, status):
+    runs = run_starts(problem(), start_points(5), OPTIONS, n_jobs=n_jobs, callback=Ends(2, answer))
+    assert len(runs.results) == 2
+    assert runs.results[-1].status is status
+    assert runs.results[-1].message.endswith(status.value)
+    assert runs.error is (answer if isinstance(answer, OSError) else None)
+    assert not runs.interrupted
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_ctrl_c_keeps_the_starts_that_are_done(n_jobs):
+    runs = run_starts(
+        problem(), start_points(5), OPTIONS, n_jobs=n_jobs, callback=Ends(3, KeyboardInterrupt())
+    )
+    assert runs.interrupted
+    assert len(runs.results) == (3 if n_jobs is None else 2)  # in one process, the running one counts
+
+
+def test_ctrl_c_before_anything_is_done_is_raised():
+    with pytest.raises(KeyboardInterrupt):
+        run_starts(problem(), start_points(4), OPTIONS, n_jobs=2, callback=Ends(1, KeyboardInterrupt()))
+
+
+def test_after_each_sees_every_start():
+    seen = []
+    run_starts(
+        problem(), start_points(3), OPTIONS, after_each=lambda i, result: seen.append((i, result.n_iter))
+    )
+    assert [i for i, _ in seen] == [0, 1, 2]

@@ -10,6 +10,9 @@ worst standard error), at most 11.
 
 from __future__ import annotations
 
+import single_thread  # noqa: F401 (must be loaded before NumPy)
+
+# isort: split
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +23,6 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 
-import single_thread  # noqa: F401 (sets the thread limits before NumPy loads)
 from marquardt import least_squares
 from table import duration, save, table
 

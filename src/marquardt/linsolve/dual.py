@@ -41,7 +41,8 @@ class Dual:
         if prior is None:
             jacobian.cogram(weights, kernel)
         buffer = np.empty((n, n)) if old is None else old.buffer
-        return DualSystem(jacobian, prior, np.ones(p) if scale is None else scale, kernel, buffer)
+        ones = np.broadcast_to(1.0, p)  # of no size in memory
+        return DualSystem(jacobian, prior, ones if scale is None else scale, kernel, buffer)
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,17 @@ class DualFactor:
         del gradient  # its digits are half gone
         if offset is None or not offset.any():
             multipliers, _ = dpotrs(self.lower, residual, lower=1)
-            return self.jacobian.rmv(multipliers) / -self.diagonal
+            return self._scaled(self.jacobian.rmv(multipliers))
         prior_step = offset / (self.shift * self.diagonal)  # S⁻¹q
         multipliers, _ = dpotrs(self.lower, residual - self.jacobian.mv(prior_step), lower=1)
-        return self.jacobian.rmv(multipliers) / -self.diagonal - prior_step
+        step = self._scaled(self.jacobian.rmv(multipliers))
+        step -= prior_step
+        return step
+
+    def _scaled(self, vector: FloatArray) -> FloatArray:
+        """−E⁻¹ vector, in place."""
+        vector /= self.diagonal
+        return np.negative(vector, out=vector)
 
     def logdet(self) -> float:
         n, p = self.jacobian.shape

@@ -38,7 +38,7 @@ class Scaler:
         No threshold is absolute and no square is taken before the spread is divided out, so that columns of
         size 1e-150 or 1e150 are treated like any other.
         """
-        # the exact middle first, so that a constant column gives exact zeros; halves first, so that none overflows
+        # The exact middle first, so that a constant column gives exact zeros; halves, so that none overflows.
         low, high = 0.5 * values.min(axis=0), 0.5 * values.max(axis=0)
         middle, spread = low + high, high - low
         varies = spread > _SAME * np.maximum(np.abs(low), np.abs(high))

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from marquardt import Input, Linear, NetworkProblem, Stopping, Tanh, minimize
-from marquardt.fit_record import ColumnEffect, FitRecord, Outcome
-from marquardt.fitted_network import FittedNetwork
-from marquardt.table_encoder import TableEncoder
-from marquardt.table_model import TableModel
+from marquardt.tables.encoder import TableEncoder
+from marquardt.tables.fit_record import ColumnEffect, FitRecord, Outcome
+from marquardt.tables.fitted_network import FittedNetwork
+from marquardt.tables.model import TableModel
 
 
 def small_table(n_samples: int = 60) -> pd.DataFrame:

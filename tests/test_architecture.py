@@ -26,10 +26,10 @@ FLOORS = {
     **dict.fromkeys(["_types", "_checks", "_memory", "_lapack", "atomic_file", "blas_threads"], GROUND),
     **dict.fromkeys(["gram", "cogram", "jacobian", "models"], STRUCTURE),
     **dict.fromkeys(["linsolve", "damping", "losses", "output_ridge", "problem", "residual_problem"], PARTS),
-    **dict.fromkeys(["differences", "result", "search", "stopping", "scaling", "initialization"], PARTS),
+    **dict.fromkeys(["differences", "result", "search", "stopping", "initialization"], PARTS),
     **dict.fromkeys(["method", "lm"], DRIVER),
-    **dict.fromkeys(["ensemble", "least_squares_fit", "refinement"], FITS),
-    **dict.fromkeys(["cli", "cli_completion", "cli_errors", "cli_output", "demo", "__main__"], COMMAND),
+    **dict.fromkeys(["least_squares_fit", "refinement"], FITS),
+    **dict.fromkeys(["command", "__main__"], COMMAND),
 }
 MOST_LINES_OF_A_FILE = 400
 MOST_LINES_OF_A_FUNCTION = 60

@@ -15,11 +15,11 @@ import pytest
 from typer.testing import CliRunner
 
 import marquardt
-from marquardt import table_model
-from marquardt.cli import Activation, Demo, app
-from marquardt.cli_completion import complete_column
+from marquardt.command.cli import Activation, Demo, app
+from marquardt.command.completion import complete_column
 from marquardt.datasets import DATASETS
-from marquardt.persistence import load, save
+from marquardt.files.persistence import load, save
+from marquardt.tables import model as table_model
 from small_model import small_model, small_table
 
 pytestmark = pytest.mark.filterwarnings("ignore:Levenberg-Marquardt has not converged")
@@ -339,7 +339,7 @@ def test_completion_offers_the_columns_of_the_table(folder, monkeypatch, typed, 
 
 def test_completion_works_in_a_shell(folder):
     words = {"COMP_WORDS": "marquardt fit small.csv --target a", "COMP_CWORD": "4"}
-    code = "from marquardt.cli import app; app(prog_name='marquardt')"
+    code = "from marquardt.command.cli import app; app(prog_name='marquardt')"
     outcome = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "_MARQUARDT_COMPLETE": "complete_bash", **words},
@@ -360,7 +360,7 @@ def test_activations_are_those_of_the_estimator():
 def test_the_installed_command_and_its_streams(folder):
     """Once as a process: help loads nothing heavy, and JSON is all there is on standard output."""
     code = (
-        "import sys; from marquardt.cli import app\n"
+        "import sys; from marquardt.command.cli import app\n"
         "try: app(['--help'])\n"
         "except SystemExit: pass\n"
         "print([m for m in ('pandas', 'matplotlib', 'sklearn') if m in sys.modules])"

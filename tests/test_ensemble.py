@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from marquardt import Glorot, Input, Linear, NetworkProblem, Status, Stopping, Tanh
-from marquardt.ensemble import Start, Starts, n_processes, run_starts
+from marquardt.estimators.starts import Start, Starts, n_processes, run_starts
 
 NETWORK = Input(2) >> Tanh(4) >> Linear(1)
 

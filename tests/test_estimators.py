@@ -17,8 +17,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from marquardt import QR, Geodesic, Glorot, LMRegressor, Multiplicative, Nielsen, Status
-from marquardt.choices import ACTIVATIONS, DAMPINGS, INITIALIZATION_NAMES, SOLVERS
 from marquardt.datasets import load_energy
+from marquardt.estimators.choices import ACTIVATIONS, DAMPINGS, INITIALIZATION_NAMES, SOLVERS
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 3))

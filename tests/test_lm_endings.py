@@ -3,7 +3,18 @@
 import numpy as np
 import pytest
 
-from marquardt import Cholesky, Geodesic, Input, Linear, NetworkProblem, Result, Status, Stopping, Tanh, minimize
+from marquardt import (
+    Cholesky,
+    Geodesic,
+    Input,
+    Linear,
+    NetworkProblem,
+    Result,
+    Status,
+    Stopping,
+    Tanh,
+    minimize,
+)
 from marquardt.residual_problem import ResidualProblem
 from tables import PROBLEMS
 

@@ -12,15 +12,16 @@ import zipfile
 import numpy as np
 import pytest
 
-from marquardt import QR, LMRegressor, Multiplicative, archive
-from marquardt.archive import ModelFileError, read_archive, write_archive
+from marquardt import QR, LMRegressor, Multiplicative
 from marquardt.atomic_file import write_atomically
-from marquardt.html_report import html_report
+from marquardt.files import archive
+from marquardt.files.archive import ModelFileError, read_archive, write_archive
+from marquardt.files.persistence import load, save
 from marquardt.initialization import Glorot
 from marquardt.method import Geodesic
-from marquardt.persistence import load, save
-from marquardt.report import text_report
-from marquardt.table_model import TableModel
+from marquardt.reports.html_report import html_report
+from marquardt.reports.text_report import text_report
+from marquardt.tables.model import TableModel
 from small_model import small_model, small_table
 
 pytestmark = pytest.mark.filterwarnings("ignore:Levenberg-Marquardt has not converged")
@@ -456,4 +457,4 @@ def test_hostile_regressors(tmp_path, change):
 def test_plain_weights_have_their_own_reader(tmp_path):
     path = tmp_path / "w.marquardt"
     write_archive(path, {"kind": "weights"}, {})
-    refused(path, "holds plain weights: read it by `marquardt.weights_file.load_weights`")
+    refused(path, "holds plain weights: read it by `marquardt.trainer.weights_file.load_weights`")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from marquardt import plots
-from marquardt.plot_style import axis_label, png
+from marquardt.reports import plots
+from marquardt.reports.plot_style import axis_label, png
 from small_model import small_model
 
 RNG = np.random.default_rng(0)
@@ -103,7 +103,7 @@ def test_groups_that_do_not_fit():
 
 def test_plots_never_touch_pyplot():
     code = (
-        "import sys; from marquardt import plots; from marquardt.plot_style import png;"
+        "import sys; from marquardt.reports import plots; from marquardt.reports.plot_style import png;"
         "png(plots.parity({'training': ([1, 2], [1, 2])})); assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from marquardt.progress import Progress, cost_curve
+from marquardt.reports.progress import Progress, cost_curve
 from marquardt.result import Iteration
 
 

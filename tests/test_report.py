@@ -10,10 +10,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from marquardt.fit_record import ColumnEffect, Outcome
-from marquardt.html_report import html_report
-from marquardt.json_report import json_report
-from marquardt.report import advice, duration, number, overfit_ratio, r_squared, text_report
+from marquardt.reports.html_report import html_report
+from marquardt.reports.json_report import json_report
+from marquardt.reports.text_report import advice, duration, number, overfit_ratio, r_squared, text_report
+from marquardt.tables.fit_record import ColumnEffect, Outcome
 from small_model import small_model
 
 RECORD = small_model().record

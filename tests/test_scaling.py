@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from marquardt.scaling import Scaler
+from marquardt.estimators.scaling import Scaler
 
 RNG = np.random.default_rng(0)
 

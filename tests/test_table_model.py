@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from marquardt import LMRegressor
-from marquardt.column_effects import column_effects, columns_that_move_together
-from marquardt.columns import TableError
 from marquardt.datasets import DATASETS, load_concrete, load_energy, load_yacht, two_spirals
-from marquardt.fitted_network import FittedNetwork
-from marquardt.table_encoder import TableEncoder
-from marquardt.table_model import FitOptions, fit_table
+from marquardt.tables.columns import TableError
+from marquardt.tables.effects import column_effects, columns_that_move_together
+from marquardt.tables.encoder import TableEncoder
+from marquardt.tables.fitted_network import FittedNetwork
+from marquardt.tables.model import FitOptions, fit_table
 from small_model import small_table
 
 QUICK = FitOptions(hidden=(4,), max_iter=30)
@@ -123,7 +123,7 @@ def test_effects_need_rows_and_spread():
 
 
 def test_many_rows_are_sampled(monkeypatch):
-    monkeypatch.setattr("marquardt.column_effects.ROWS", 50)
+    monkeypatch.setattr("marquardt.tables.effects.ROWS", 50)
     table = pd.DataFrame({"a": np.linspace(0, 1, 500)})
     encoder = TableEncoder.fit(table)
     seen = []

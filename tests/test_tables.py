@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from marquardt.columns import TableError, as_numbers, choose_columns, target_values
-from marquardt.table_encoder import CategoricalColumn, DroppedColumn, NumericColumn, TableEncoder
-from marquardt.tables import read_table, write_table
+from marquardt.tables.columns import TableError, as_numbers, choose_columns, target_values
+from marquardt.tables.encoder import CategoricalColumn, DroppedColumn, NumericColumn, TableEncoder
+from marquardt.tables.reading import read_table, write_table
 
 PLAIN = pd.DataFrame({"dose": [0.5, 1.5, 2.5], "salt": ["HCl", "Na", "HCl"], "answer": [1.0, 2.0, 4.0]})
 

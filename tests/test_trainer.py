@@ -19,7 +19,7 @@ from marquardt import (
     Tanh,
     minimize,
 )
-from marquardt.escalating import Escalating
+from marquardt.trainer.escalating import Escalating
 from small_trainer import sine, sine_trainer
 
 X_PAIR, Y_PAIR = np.array([[1, 2], [3, 4]]), np.array([[1], [0]])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from marquardt import Input, LevenbergMarquardt, Linear, Logistic, Status, Tanh
-from marquardt.archive import ModelFileError
+from marquardt.files.archive import ModelFileError
 from small_trainer import sine, sine_trainer
 
 X_PAIR, Y_PAIR = np.array([[1, 2], [3, 4]]), np.array([[1], [0]])

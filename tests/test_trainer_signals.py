@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from marquardt import LevenbergMarquardt, Status, StopTraining
-from marquardt.signals import EVENTS
+from marquardt.trainer.signals import EVENTS
 from small_trainer import sine, sine_trainer
 
 

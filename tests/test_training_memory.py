@@ -22,7 +22,7 @@ from marquardt import (
     minimize,
     training_memory,
 )
-from marquardt.training_memory import check_training_memory, training_bytes
+from marquardt.estimators.training_memory import check_training_memory, training_bytes
 
 X = np.random.default_rng(0).normal(size=(50, 4))
 

@@ -29,20 +29,20 @@ from marquardt.models.mlp import MLP
 from marquardt.problem import NetworkProblem
 from marquardt.result import History, Iteration, Result, Status
 from marquardt.search import FirstImprovement, RatioProbing
-from marquardt.signals import StopTraining
 from marquardt.stopping import Stopping
-from marquardt.trainer import LevenbergMarquardt
+from marquardt.trainer.signals import StopTraining
+from marquardt.trainer.trainer import LevenbergMarquardt
 
 if TYPE_CHECKING:
-    from marquardt.estimators import LMRegressor
-    from marquardt.persistence import load, save
+    from marquardt.estimators.regressor import LMRegressor
+    from marquardt.files.persistence import load, save
 
 __version__ = "0.1.0"
 
 _LAZY = {
-    "LMRegressor": "marquardt.estimators",
-    "load": "marquardt.persistence",
-    "save": "marquardt.persistence",
+    "LMRegressor": "marquardt.estimators.regressor",
+    "load": "marquardt.files.persistence",
+    "save": "marquardt.files.persistence",
 }
 """Public names whose modules load scikit-learn or pandas: imported when first asked for."""
 

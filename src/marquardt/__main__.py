@@ -1,6 +1,6 @@
 """`python -m marquardt` is the command `marquardt`."""
 
-from marquardt.cli import app
+from marquardt.command.cli import app
 
 if __name__ == "__main__":
     app(prog_name="marquardt")

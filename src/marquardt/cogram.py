@@ -18,7 +18,6 @@ from marquardt._lapack import dsyrk
 from marquardt._types import FloatArray
 from marquardt.gram import LayerFactors, Scratch
 
-
 TILE = 256
 """Samples on a side of a tile: its tables, 0.5 MB each, stay in the cache while they are multiplied."""
 

@@ -29,7 +29,7 @@ CHUNK_BYTES = 16 * 2**20
 
 ENTRY_FLOPS = 120.0
 """Price of one entry of a table, in flops of a matrix product: it is written to and read from memory.
-Fitted to `benchmarks/floor.py`, where it tells the faster of the two ways on networks from 5-15-1 to 8-100-1."""
+Fitted on networks from 5-15-1 to 8-100-1, where it tells the faster of the two ways (`benchmarks/floor.py`)."""
 
 
 @dataclass
@@ -79,7 +79,7 @@ class LayerFactors:
 
 
 def structured_gram(layers: list[LayerFactors], out: FloatArray, scratch: Scratch) -> None:
-    """Write the upper triangle of JᵀJ to `out` (p, p), C-contiguous, from pairs of sensitivities and inputs."""
+    """Write the upper triangle of JᵀJ to `out` (p, p) from pairs of sensitivities and pairs of inputs."""
     n = layers[0].inputs.shape[1]
     size = _chunk_size(layers, n)
     for start in range(0, n, size):

@@ -25,8 +25,8 @@ from marquardt.search import FirstImprovement, Found, Search, Trial
 Reason = tuple[Status, str]
 
 DEFAULT_DAMPING = Nielsen(smallest_factor=0.2, power=1)
-"""Nielsen's rule with 1/5 and p = 1 in place of the paper's 1/3 and p = 3: with acceleration and output re-solve
-steps beat their prediction, and fewer Jacobians are needed (`benchmarks/jacobian_counts.py`)."""
+"""Nielsen's rule with 1/5 and p = 1 in place of the paper's 1/3 and p = 3: with acceleration and output
+re-solve steps beat their prediction, and fewer Jacobians are needed (`benchmarks/jacobian_counts.py`)."""
 
 
 @dataclass(frozen=True)

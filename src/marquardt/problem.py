@@ -6,6 +6,7 @@ gives the second directional derivative of r and solves its linear output layer 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,7 +19,7 @@ from marquardt._lapack import dposv
 from marquardt._types import FloatArray
 from marquardt.gram import LayerFactors, Scratch, structured_gram
 from marquardt.jacobian import Jacobian, KhatriRaoJacobian
-from marquardt.losses import LossOf, squared_error
+from marquardt.losses import LossOf, SoftmaxSquaredError, SquaredError, squared_error
 from marquardt.models.mlp import MLP, ForwardPass, augmented
 from marquardt.output_ridge import ridge_step
 
@@ -119,12 +120,25 @@ class NetworkProblem:
         self.n_params = network.n_params
         self.n_samples = len(X)
         self.prior = _prior(network, alpha, prior)
+        self.targets = np.ascontiguousarray(targets.T)  # (K, N)
+        self.sample_weight = weights
         self._first = augmented(X)
         roots = None if weights is None else np.sqrt(weights)
         activation = network.layers[-1].activation
-        self._loss = loss(activation, np.ascontiguousarray(targets.T), roots)
+        self._loss = loss(activation, self.targets, roots)
         self._scratch = Scratch()
         self._latest: tuple[FloatArray, ForwardPass] | None = None
+
+    def with_prior(self, prior: ArrayLike) -> NetworkProblem:
+        """The same problem under another S₀ (n_params,); data, buffers and the latest pass are shared."""
+        other = copy.copy(self)
+        other.prior = _prior(self.network, 0.0, prior)
+        return other
+
+    @property
+    def sums_squares(self) -> bool:
+        """Whether the loss is a sum of squared errors."""
+        return isinstance(self._loss, SquaredError | SoftmaxSquaredError)
 
     # -- the driver's view ---------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ class Status(Enum):
     GRADIENT_TOLERANCE = "The gradient has vanished: this is a stationary point, nearly always a minimum."
     COST_TOLERANCE = "The cost no longer changes: the fit has converged."
     STEP_TOLERANCE = "The parameters no longer change: the fit has converged."
+    EVIDENCE = "The evidence no longer changes: fit, noise and weight precisions have converged."
     MAX_ITER = "The limit of iterations came first: raise max_iter if the cost was still falling."
     MAX_TIME = "The limit of time came first: raise max_time if the cost was still falling."
     MAX_FAIL = (
@@ -45,7 +46,8 @@ class Status(Enum):
     INTERRUPTED = "Interrupted: the best parameters so far are returned."
     STOPPED_BY_CALLBACK = "The callback asked to stop: the best parameters so far are returned."
     CALLBACK_FAILED = (
-        "The callback or the validation raised an exception (see Result.error): the best parameters so far are returned."
+        "The callback or the validation raised an exception (see Result.error): "
+        "the best parameters so far are returned."
     )
 
     @property
@@ -59,6 +61,7 @@ _CONVERGED = {
     Status.GRADIENT_TOLERANCE,
     Status.COST_TOLERANCE,
     Status.STEP_TOLERANCE,
+    Status.EVIDENCE,
     Status.MAX_FAIL,
     Status.DAMPING_LIMIT,
 }

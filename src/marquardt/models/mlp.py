@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -62,10 +63,10 @@ class MLP:
         _check_layers(layers)
         self.layers: tuple[Layer, ...] = layers
         self.sizes = tuple(layer.units for layer in layers)
-        shapes = [(n_out, n_in + 1) for n_in, n_out in zip(self.sizes[:-1], self.sizes[1:], strict=True)]
+        shapes = [(n_out, n_in + 1) for n_in, n_out in pairwise(self.sizes)]
         self.shapes: tuple[tuple[int, int], ...] = tuple(shapes)
-        edges = np.cumsum([0] + [rows * columns for rows, columns in shapes])
-        self.blocks = tuple(slice(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True))
+        edges = np.cumsum([0] + [rows * columns for rows, columns in shapes]).tolist()
+        self.blocks = tuple(slice(a, b) for a, b in pairwise(edges))
         self.n_params = int(edges[-1])
 
     @property

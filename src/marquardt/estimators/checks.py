@@ -1,0 +1,100 @@
+"""What the estimators accept: values of their parameters, and arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import validate_data
+
+from marquardt._checks import check_weights
+from marquardt._types import FloatArray
+from marquardt.estimators.choices import ACTIVATIONS, DAMPINGS, INITIALIZATION_NAMES, SOLVERS
+from marquardt.estimators.training_rows import TrainingRows
+from marquardt.method import Geodesic
+
+REGRESSOR_CONSTRAINTS: dict[str, list[Any]] = {
+    "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+    "activation": [StrOptions(set(ACTIVATIONS))],
+    "alpha": [Interval(Real, 0, None, closed="left")],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "random_state": ["random_state"],
+    "init": [StrOptions(set(INITIALIZATION_NAMES)), HasMethods("draw"), "array-like"],
+    "n_starts": [Interval(Integral, 1, None, closed="left")],
+    "n_jobs": [None, Integral],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "damping": [StrOptions(set(DAMPINGS)), HasMethods(["start", "accepted", "rejected"])],
+    "solver": [StrOptions(set(SOLVERS)), HasMethods("prepare")],
+    "acceleration": ["boolean", Geodesic],
+    "resolve_output": ["boolean"],
+    "scale_inputs": ["boolean"],
+    "scale_target": ["boolean"],
+    "max_time": [None, Interval(Real, 0, None, closed="neither")],
+    "warm_start": ["boolean"],
+    "verbose": ["verbose"],
+}
+
+_validated: Any = validate_data  # its own annotations are guesses from its defaults
+
+
+def checked_inputs(estimator: BaseEstimator, X: ArrayLike) -> FloatArray:
+    """X (n_samples, n_features) as float64, with the columns of the fit."""
+    with _advice_for_text():
+        return _validated(estimator, X, dtype=np.float64, reset=False)
+
+
+def checked_rows(
+    estimator: BaseEstimator, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
+) -> tuple[TrainingRows, int]:
+    """The rows of a fit, and the number of dimensions of y."""
+    with _advice_for_text():
+        inputs, y = _validated(
+            estimator,
+            X,
+            y,
+            dtype=np.float64,
+            order="C",
+            multi_output=True,
+            y_numeric=True,
+            ensure_min_samples=2,
+        )
+        y = np.asarray(y, dtype=np.float64)
+    if y.size == 0:
+        raise ValueError(f"y has shape {y.shape}: it needs at least one column")
+    weights = check_weights(sample_weight, len(y))
+    return TrainingRows.weighted(inputs, y.reshape(len(y), -1), weights), y.ndim
+
+
+def checked_sizes(hidden_layer_sizes: int | Sequence[int]) -> list[int]:
+    """Units of each hidden layer."""
+    sizes = np.atleast_1d(np.asarray(hidden_layer_sizes))
+    if sizes.size == 0:
+        return []
+    if sizes.ndim != 1 or sizes.dtype.kind not in "iu" or (sizes < 1).any():
+        raise ValueError(
+            f"hidden_layer_sizes={hidden_layer_sizes!r} must be positive integers, e.g. (20, 10)"
+        )
+    return sizes.tolist()
+
+
+@contextmanager
+def _advice_for_text() -> Iterator[None]:
+    """Add the next action to NumPy's message about text among the numbers."""
+    try:
+        yield
+    except ValueError as error:
+        if "could not convert string to float" not in str(error):
+            raise
+        raise ValueError(
+            f"{error}: X and y must be numbers. Encode text first, e.g. with sklearn's OneHotEncoder, "
+            f"or use `marquardt fit`, which encodes columns by itself"
+        ) from None

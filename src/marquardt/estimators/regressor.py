@@ -1,0 +1,299 @@
+"""The scikit-learn face: `LMRegressor`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from marquardt._types import FloatArray
+from marquardt.damping import DampingRule
+from marquardt.estimators.checks import REGRESSOR_CONSTRAINTS, checked_inputs, checked_rows, checked_sizes
+from marquardt.estimators.choices import ACTIVATIONS, DAMPINGS, SOLVERS, chosen
+from marquardt.estimators.regression_task import RegressionTask, Scalers
+from marquardt.estimators.starts import Runs, n_processes
+from marquardt.estimators.training_memory import check_training_memory
+from marquardt.estimators.training_messages import Printing, print_start, warn_of_end
+from marquardt.estimators.training_rows import TrainingRows
+from marquardt.initialization import Initialization
+from marquardt.linsolve import LinearSolver
+from marquardt.lm import Callback
+from marquardt.method import Geodesic
+from marquardt.models.layers import Input, Linear
+from marquardt.models.mlp import MLP
+from marquardt.stopping import Stopping
+
+
+class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    r"""Neural-network regression, trained by the Levenberg-Marquardt method.
+
+    Minimizes, in standardized inputs and targets,
+
+        C(w) = ½ Σₙ sₙ |f(xₙ; w) − yₙ|² + ½ α |weights|²
+
+    Names and manners are those of `sklearn.neural_network.MLPRegressor`.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int
+        Units of each hidden layer; () is a linear model.  One layer of 20 had the best or nearly the best
+        held-out score on the energy, concrete and yacht tables among (10,), (20,), (50,), (10, 10).
+    activation : str
+        Of the hidden layers: "tanh", "logistic" or "sigmoid", "relu", "elu", "softplus", "sine", "gelu",
+        "swish", "identity".  Smooth ones suit a second-order method.
+    alpha : float
+        Weight penalty, in the meaning of `MLPRegressor`; biases are free.  0.01 guards against overfitting on
+        noisy tables and costs little on clean ones; for data without noise 0 fits to the last digits.
+    max_iter : int
+        Largest number of iterations.  On the same tables fits converged to `tol` within 30 to 200.
+    tol : float
+        Training ends when an iteration lowers the loss by less than this fraction of it.
+    random_state : int, RandomState or None
+        Of the starting weights and of the validation split.
+    init : str, Initialization or array (n_params,)
+        "auto" (see `default_initialization`), "nguyen-widrow", "glorot", "he", "lsuv", "uniform", an object
+        of `marquardt.initialization`, or the starting parameters themselves, for the scaled data.
+    n_starts : int
+        Random starts; the best is kept.  See `starts_`.
+    n_jobs : int or None
+        Processes for the starts, in joblib's meaning.  The result does not depend on it, bit for bit: with
+        more than one start BLAS is held to one thread.
+    early_stopping : bool
+        Stop where the loss on a random `validation_fraction` of the rows is lowest, and keep those weights.
+    validation_fraction : float
+    n_iter_no_change : int
+        With early stopping: iterations without improvement after which training ends.
+    damping : str or DampingRule
+        "auto", "nielsen", "trainlm" (MATLAB's), "gain-ratio", or an object of `marquardt.damping`.
+    solver : str or LinearSolver
+        "auto", "cholesky", "qr", "dual", "eigen", or an object of `marquardt.linsolve`.
+    acceleration : bool or Geodesic
+        Second-order term of the step.
+    resolve_output : bool
+        Whether the output layer is solved again at every trial point.
+    scale_inputs, scale_target : bool
+        Whether columns are standardized inside; a constant column is only shifted.
+    max_time : float or None
+        Limit for each start, in seconds.
+    warm_start : bool
+        Begin at the weights of the last `fit`, in its scaling.
+    verbose : bool or int
+        Print a line for every iteration; with several starts, for every start.
+
+    Attributes
+    ----------
+    network_ : MLP
+    w_ : array (n_params,)
+        Trained parameters, for scaled data: predictions are
+        `y_scaler_.inverse(network_.predict(w_, x_scaler_.transform(X)))`.
+    coefs_, intercepts_ : list of arrays (n_in, n_out) and (n_out,)
+        The same layer by layer, in the orientation of scikit-learn; for scaled data, too.
+    x_scaler_, y_scaler_ : Scaler
+        With `offset` and `scale`, one value a column.
+    result_ : Result
+        Of the best start; `history_`, `status_`, `message_`, `n_iter_` are its parts.
+    loss_ : float
+        C(w) / Σₙ sₙ: half the mean squared error plus penalty, in scaled units; for one target times
+        `y_scaler_.scale[0]**2` it is in squares of the target's units.
+    loss_curve_ : list of float
+        The same after each iteration.
+    validation_scores_, best_validation_score_ : list of float, float
+        With early stopping, else None: R² on the validation rows after each iteration, and the best.
+        For several targets the scaled squares are added first.
+    starts_ : Starts
+        A record of each start: cost, status, n_iter; and how many reached the best cost within 1 %.
+    n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_
+        As in `MLPRegressor`.
+
+    Notes
+    -----
+    Differences from `MLPRegressor`: (1) scaling is done inside; (2) `tol` is relative; (3) integer weights
+    equal repeated rows, in the scaling too (not with early stopping, whose split draws rows); (4) y of shape
+    (n, 1) is predicted in that shape; (5) the options of its stochastic solvers do not exist.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.linspace(-1, 1, 60)[:, None]
+    >>> y = np.sin(3 * X[:, 0])
+    >>> model = LMRegressor((8,), alpha=0.0, random_state=0).fit(X, y)
+    >>> model.score(X, y) > 0.999999
+    True
+    """
+
+    _parameter_constraints = REGRESSOR_CONSTRAINTS
+
+    def __init__(
+        self,
+        hidden_layer_sizes: int | Sequence[int] = (20,),
+        activation: str = "tanh",
+        *,
+        alpha: float = 0.01,
+        max_iter: int = 300,
+        tol: float = 1e-4,
+        random_state: int | np.random.RandomState | None = None,
+        init: str | Initialization | ArrayLike = "auto",
+        n_starts: int = 1,
+        n_jobs: int | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        damping: str | DampingRule = "auto",
+        solver: str | LinearSolver = "auto",
+        acceleration: bool | Geodesic = True,
+        resolve_output: bool = True,
+        scale_inputs: bool = True,
+        scale_target: bool = True,
+        max_time: float | None = None,
+        warm_start: bool = False,
+        verbose: bool | int = False,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.alpha = alpha
+        self.max_iter = max_iter
+        self.tol = tol
+        self.random_state = random_state
+        self.init = init
+        self.n_starts = n_starts
+        self.n_jobs = n_jobs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.damping = damping
+        self.solver = solver
+        self.acceleration = acceleration
+        self.resolve_output = resolve_output
+        self.scale_inputs = scale_inputs
+        self.scale_target = scale_target
+        self.max_time = max_time
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        callback: Callback | None = None,
+    ) -> LMRegressor:
+        """Train on inputs X (n_samples, n_features) and targets y (n_samples,) or (n_samples, n_outputs).
+
+        Parameters
+        ----------
+        sample_weight : array (n_samples,), optional
+            A weight of 2 equals a repeated row, 0 leaves the row out.
+        callback : callable, optional
+            Called with the `Iteration` record after the start and after every iteration; a true answer ends
+            the training with the best so far.
+
+        Raises
+        ------
+        ValueError
+            For NaN, infinite or non-numeric values, fewer than two rows, unequal lengths, a bad parameter.
+        MemoryError
+            When the network is too large; the message says what would fit.
+
+        Warns
+        -----
+        ConvergenceWarning
+            When a limit came before convergence.
+        UserWarning
+            After Ctrl-C or an exception in the callback, with the best so far kept.
+        """
+        self._validate_params()
+        rows, y_ndim = checked_rows(self, X, y, sample_weight)
+        network = self._network(rows)
+        solver = chosen(self.solver, SOLVERS)
+        check_training_memory(network, len(rows), solver, n_processes(self.n_jobs, self.n_starts))
+        split_seed, *seeds = self._seeds()
+        validation = None
+        if self.early_stopping:
+            rows, validation = rows.split(self.validation_fraction, np.random.default_rng(split_seed))
+        last = self._last_weights(network)
+        task = RegressionTask.prepare(network, self._scalers(rows, last), rows, validation)
+        starts = task.starts(self.init, seeds, last)
+        if self.verbose and self.n_starts == 1:
+            callback = Printing(callback)
+        after_each = print_start if self.verbose and self.n_starts > 1 else None
+        how = {"n_jobs": self.n_jobs, "callback": callback, "after_each": after_each}
+        runs = task.run(starts, self.alpha, self._options(task, solver), **how)
+        self.y_ndim_ = y_ndim
+        self._keep(task, runs)
+        warn_of_end(runs, self.n_starts)
+        return self
+
+    def predict(self, X: ArrayLike) -> FloatArray:
+        """Predictions (n_samples,) or (n_samples, n_outputs), like y, for X (n_samples, n_features)."""
+        check_is_fitted(self)
+        scaled = self.network_.predict(self.w_, self.x_scaler_.transform(checked_inputs(self, X)))
+        y = self.y_scaler_.inverse(scaled)
+        return y[:, 0] if self.y_ndim_ == 1 else y
+
+    @property
+    def coefs_(self) -> list[FloatArray]:
+        """Weights of each layer, (n_in, n_out), for scaled data."""
+        return [weights.T for weights, _ in self.network_.unpack(self.w_)]
+
+    @property
+    def intercepts_(self) -> list[FloatArray]:
+        """Biases of each layer, (n_out,), for scaled data."""
+        return [bias for _, bias in self.network_.unpack(self.w_)]
+
+    def _network(self, rows: TrainingRows) -> MLP:
+        layer = ACTIVATIONS[self.activation]
+        hidden = [layer(units) for units in checked_sizes(self.hidden_layer_sizes)]
+        return MLP([Input(rows.X.shape[1]), *hidden, Linear(rows.y.shape[1])])
+
+    def _seeds(self) -> list[np.random.SeedSequence]:
+        """One for the split, one for each start: the first starts are the same for every `n_starts`."""
+        entropy = check_random_state(self.random_state).randint(0, 2**31 - 1, size=4)
+        return np.random.SeedSequence(entropy.tolist()).spawn(1 + self.n_starts)
+
+    def _last_weights(self, network: MLP) -> FloatArray | None:
+        if not (self.warm_start and hasattr(self, "w_")):
+            return None
+        if network != self.network_:
+            was = f"the last fit trained {self.network_!r}, this one needs {network!r}"
+            raise ValueError(f"warm_start: {was}; set warm_start=False")
+        return self.w_
+
+    def _scalers(self, rows: TrainingRows, last: FloatArray | None) -> Scalers:
+        if last is not None:  # the weights belong to their scaling
+            return Scalers(self.x_scaler_, self.y_scaler_)
+        return Scalers.of(rows, self.scale_inputs, self.scale_target)
+
+    def _options(self, task: RegressionTask, solver: LinearSolver) -> dict[str, Any]:
+        return {
+            "damping": chosen(self.damping, DAMPINGS),
+            "solver": solver,
+            "acceleration": self.acceleration,
+            "resolve_output": self.resolve_output,
+            "stopping": Stopping(
+                max_iter=self.max_iter,
+                max_time=self.max_time,
+                gradient_tolerance=1e-6 * self.tol * task.rows.total_weight,  # the cost is a sum over rows
+                max_fail=self.n_iter_no_change,
+                cost_tolerance=self.tol,
+            ),
+        }
+
+    def _keep(self, task: RegressionTask, runs: Runs) -> None:
+        result = runs.best
+        self.network_, self.w_ = task.network, result.w
+        self.x_scaler_, self.y_scaler_ = task.scalers.x, task.scalers.y
+        self.result_, self.starts_ = result, runs.starts
+        self.history_, self.status_, self.message_ = result.history, result.status, result.message
+        self.n_iter_, self.loss_ = result.n_iter, result.cost / task.rows.total_weight
+        self.loss_curve_ = task.losses(result)[1:].tolist()
+        scores = task.validation_scores(result)
+        self.validation_scores_ = None if scores is None else scores[1:].tolist()
+        self.best_validation_score_ = None if scores is None else float(np.max(scores))
+        self.n_layers_, self.n_outputs_ = len(task.network.layers), task.network.n_outputs
+        self.out_activation_ = "identity"

@@ -1,0 +1,69 @@
+"""The rows of a fit: inputs, targets and weights, kept together."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from marquardt._types import FloatArray
+from marquardt.estimators.scaling import Scaler
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Inputs X (n, n_inputs), targets y (n, n_outputs) and weights (n,), or None for equal ones."""
+
+    X: FloatArray
+    y: FloatArray
+    weights: FloatArray | None = None
+
+    @classmethod
+    def weighted(cls, X: FloatArray, y: FloatArray, weights: FloatArray | None) -> TrainingRows:
+        """Without the rows of weight zero, which must not count anywhere: not in means, not in ranges."""
+        if weights is None or weights.all():
+            return cls(X, y, weights)
+        return cls(X, y, weights).take(np.flatnonzero(weights))
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    @property
+    def total_weight(self) -> float:
+        """The number of rows, counting a weight of 2 as two."""
+        return float(len(self)) if self.weights is None else float(self.weights.sum())
+
+    def take(self, index: np.ndarray) -> TrainingRows:
+        """Some of the rows."""
+        weights = None if self.weights is None else self.weights[index]
+        return TrainingRows(self.X[index], self.y[index], weights)
+
+    def split(self, fraction: float, rng: np.random.Generator) -> tuple[TrainingRows, TrainingRows]:
+        """Two random parts, the second of at least `fraction` of the rows.
+
+        Raises
+        ------
+        ValueError
+            When no row would be left in the first part.
+
+        Examples
+        --------
+        >>> rows = TrainingRows(np.zeros((10, 2)), np.zeros((10, 1)))
+        >>> first, second = rows.split(0.25, np.random.default_rng(0))
+        >>> len(first), len(second)
+        (7, 3)
+        """
+        n_second = math.ceil(fraction * len(self))
+        if n_second >= len(self):
+            raise ValueError(
+                f"validation_fraction={fraction} of {len(self)} rows leaves none to train on: "
+                f"take a smaller fraction, or early_stopping=False"
+            )
+        order = rng.permutation(len(self))
+        # in their first order, so that a split of nothing would change nothing
+        return self.take(np.sort(order[n_second:])), self.take(np.sort(order[:n_second]))
+
+    def scaled(self, x: Scaler, y: Scaler) -> TrainingRows:
+        """In scaled units."""
+        return TrainingRows(x.transform(self.X), y.transform(self.y), self.weights)

@@ -1,0 +1,138 @@
+"""A fitted `LMRegressor` as JSON data and arrays, and back; the file is in `marquardt.files.persistence`."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from marquardt.damping import GainRatio, Multiplicative, Nielsen
+from marquardt.estimators.scaling import Scaler
+from marquardt.estimators.starts import Start, Starts
+from marquardt.files.archive import ModelFileError
+from marquardt.files.history_arrays import history_arrays, history_from_arrays
+from marquardt.initialization import INITIALIZATIONS
+from marquardt.linsolve import QR, Auto, Cholesky, Dual, Eigen
+from marquardt.method import Geodesic
+from marquardt.result import Result, Status
+from marquardt.tables.fitted_network import FittedNetwork
+
+if TYPE_CHECKING:
+    from marquardt.estimators.regressor import LMRegressor
+
+# The only objects that a file can ask for, by name; all are frozen dataclasses of numbers.
+_PARTS: dict[str, type] = {
+    part.__name__: part
+    for part in (Nielsen, Multiplicative, GainRatio, Auto, Cholesky, QR, Dual, Eigen, Geodesic)
+} | {part.__name__: part for part in INITIALIZATIONS.values()}
+
+_RESULT_NUMBERS = ("cost", "n_jacobians", "n_costs", "time")
+_OUTCOMES = ("loss_", "loss_curve_", "validation_scores_", "best_validation_score_", "y_ndim_")
+
+
+def regressor_data(regressor: LMRegressor) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and arrays of a fitted regressor.
+
+    A `random_state` that is a generator is left out: it has no part in predictions.
+
+    Raises
+    ------
+    ModelFileError
+        If it is not fitted, or a parameter is an object of a kind not known here.
+    """
+    if not hasattr(regressor, "w_"):
+        raise ModelFileError(f"{type(regressor).__name__} is not fitted: call fit before saving it")
+    network, result = FittedNetwork.from_regressor(regressor), regressor.result_
+    arrays: dict[str, Any] = {**network.arrays(), "w_last": result.w_last, **history_arrays(result.history)}
+    params = regressor.get_params(deep=False)
+    if isinstance(params["random_state"], np.random.RandomState):
+        params["random_state"] = None
+    if not isinstance(params["init"], str) and not dataclasses.is_dataclass(params["init"]):
+        arrays["init"], params["init"] = np.asarray(params["init"], dtype=float), None
+    names = getattr(regressor, "feature_names_in_", None)
+    header = {
+        "layers": network.layer_names(),
+        "params": {name: _encoded(name, value) for name, value in params.items()},
+        "feature_names": None if names is None else [str(name) for name in names],
+        "result": {
+            "status": result.status.name,
+            "message": result.message,
+            **{name: getattr(result, name) for name in _RESULT_NUMBERS},
+        },
+        "starts": [{**asdict(start), "status": start.status.name} for start in regressor.starts_],
+        "outcomes": {name: getattr(regressor, name) for name in _OUTCOMES},
+    }
+    return header, arrays
+
+
+def regressor_from_data(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> LMRegressor:
+    """The inverse of `regressor_data`; KeyError, TypeError or ValueError when the data are not its own."""
+    from marquardt.estimators.regressor import LMRegressor
+
+    fitted = FittedNetwork.from_data(header["layers"], arrays)
+    params = {name: _decoded(value) for name, value in header["params"].items()}
+    if "init" in arrays:
+        params["init"] = arrays["init"]
+    regressor = LMRegressor(**params)
+    result = Result(
+        w=fitted.w,
+        status=Status[header["result"]["status"]],
+        message=str(header["result"]["message"]),
+        history=history_from_arrays(arrays),
+        w_last=fitted.network.check_parameters(arrays["w_last"]),
+        **{name: header["result"][name] for name in _RESULT_NUMBERS},
+    )
+    starts = [Start(**{**start, "status": Status[start["status"]]}) for start in header["starts"]]
+    regressor.network_, regressor.w_ = fitted.network, fitted.w
+    regressor.x_scaler_ = Scaler(fitted.x_offset, fitted.x_scale)
+    regressor.y_scaler_ = Scaler(fitted.y_offset, fitted.y_scale)
+    regressor.result_, regressor.starts_ = result, Starts(starts)
+    regressor.history_, regressor.status_, regressor.message_ = result.history, result.status, result.message
+    regressor.n_iter_ = result.n_iter
+    regressor.n_layers_, regressor.n_outputs_ = len(fitted.network.layers), fitted.network.n_outputs
+    regressor.out_activation_ = "identity"
+    for name in _OUTCOMES:
+        setattr(regressor, name, header["outcomes"][name])
+    sklearn_names: dict[str, Any] = {"n_features_in_": fitted.network.n_inputs}
+    if header["feature_names"] is not None:
+        if len(header["feature_names"]) != fitted.network.n_inputs:
+            raise ValueError("the names of the features are not as many as the network's inputs")
+        names = np.array([str(name) for name in header["feature_names"]], dtype=object)
+        sklearn_names["feature_names_in_"] = names
+    vars(regressor).update(sklearn_names)
+    return regressor
+
+
+def _encoded(name: str, value: Any) -> Any:
+    """A parameter as JSON data: plain values, tuples, infinities, and the parts of the method."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"number": repr(value)}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, tuple | list | np.ndarray):
+        return {"tuple": [_encoded(name, item) for item in value]}
+    if _PARTS.get(type(value).__name__) is type(value):
+        fields = {f.name: _encoded(name, getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"part": type(value).__name__, "fields": fields}
+    raise ModelFileError(
+        f"parameter {name}={value!r} is of a kind that a model file cannot hold: "
+        f"set it to a name or one of {', '.join(_PARTS)} before saving"
+    )
+
+
+def _decoded(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if "part" in value:
+        return _PARTS[value["part"]](**{k: _decoded(v) for k, v in value["fields"].items()})
+    if "tuple" in value:
+        return tuple(_decoded(item) for item in value["tuple"])
+    if "number" in value:
+        return float(value["number"])
+    raise ValueError("a parameter is of no known kind")

@@ -1,0 +1,1 @@
+"""What a fit looks like: text, HTML, JSON and plots."""

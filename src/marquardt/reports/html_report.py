@@ -1,0 +1,230 @@
+"""The fit report as one HTML file: text, tables and pictures, with nothing to fetch from anywhere."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from marquardt.reports import plots
+from marquardt.reports.plot_style import png
+from marquardt.reports.text_report import advice, change_text, duration, number, r_squared, text_report
+from marquardt.tables.fit_record import FitRecord
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# The policy forbids the browser every request: the file is the whole report, offline and in an e-mail too.
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+_STYLE = """
+:root { color-scheme: light; }
+body { margin: 0; background: #f5f6f8; color: #1f2933;
+       font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
+main { max-width: 1080px; margin: 0 auto; padding: 32px 20px 48px; }
+h1 { font-size: 1.7rem; margin: 0 0 4px; letter-spacing: -.01em; }
+h2 { font-size: 1.15rem; margin: 36px 0 12px; }
+p.lead { color: #52606d; margin: 0 0 24px; }
+.cards { display: flex; flex-wrap: wrap; gap: 14px; }
+.card { background: #fff; border-radius: 10px; padding: 14px 20px; flex: 1 1 150px;
+        box-shadow: 0 1px 3px rgba(31,41,51,.10); }
+.card b { display: block; font-size: 1.5rem; font-weight: 600; font-variant-numeric: tabular-nums; }
+.card span { color: #6b7785; font-size: .85rem; }
+.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 440px), 1fr)); gap: 16px;
+        align-items: start; }
+.grid > * { min-width: 0; }
+.grid.tall > :first-child { grid-row: span 2; }
+figure { margin: 0; background: #fff; border-radius: 10px; padding: 14px;
+         box-shadow: 0 1px 3px rgba(31,41,51,.10); }
+figure img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
+figcaption { color: #52606d; font-size: .88rem; margin-top: 8px; }
+.scroll { overflow-x: auto; background: #fff; border-radius: 10px; box-shadow: 0 1px 3px rgba(31,41,51,.10); }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; padding: 8px 14px; border-bottom: 1px solid #eceff2; vertical-align: top; }
+tr:last-child td { border-bottom: 0; }
+th { color: #52606d; font-size: .82rem; font-weight: 600; white-space: nowrap; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+ul.advice { background: #fff8ec; border-left: 4px solid #dd6b20; border-radius: 6px; margin: 20px 0 0;
+            padding: 12px 16px 12px 34px; }
+pre { background: #fff; border-radius: 10px; padding: 16px; overflow-x: auto; font-size: .82rem; line-height:
+1.4;
+      font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
+summary { cursor: pointer; color: #2b6cb0; margin-top: 28px; }
+footer { color: #8a949e; font-size: .82rem; margin-top: 36px; }
+@media print { body { background: #fff; } figure, .card, .scroll { box-shadow: none; break-inside: avoid; } }
+"""
+
+
+def html_report(record: FitRecord) -> str:
+    """The report as a self-contained page, a few hundred kilobytes with its pictures.
+
+    Parameters
+    ----------
+    record : FitRecord
+
+    Returns
+    -------
+    str
+        HTML that makes no request: styles inside, pictures as data.  Names from the table are escaped.
+    """
+    targets = ", ".join(record.targets)
+    rows = sum(outcome.n_samples for outcome in record.groups.values())
+    lead = f"{record.network}, fitted to {rows} rows of {record.source} by the Levenberg-Marquardt method"
+    said = advice(record)
+    parts = [
+        _cards(record),
+        f'<ul class="advice">{"".join(f"<li>{escape(item)}</li>" for item in said)}</ul>' if said else "",
+        *(_target_section(record, k) for k in range(len(record.targets))),
+        _columns_section(record),
+        _training_section(record),
+        _facts_section(record),
+        f"<details><summary>The report as text</summary><pre>{escape(text_report(record))}</pre></details>",
+    ]
+    return page(
+        f"Fit of {targets}", lead, parts, f"marquardt {record.version}, {record.created.replace('T', ' ')}"
+    )
+
+
+def page(title: str, lead: str, parts: Iterable[str], foot: str) -> str:
+    """A page of the house style; `parts` are HTML, the rest is text."""
+    body = "\n".join(part for part in parts if part)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title>
+<style>{_STYLE}</style>
+</head>
+<body><main>
+<h1>{escape(title)}</h1>
+<p class="lead">{escape(lead)}</p>
+{body}
+<footer>{escape(foot)}</footer>
+</main></body>
+</html>
+"""
+
+
+def picture(figure: Figure, alt: str, caption: str = "") -> str:
+    """A figure as HTML, its PNG inside."""
+    data = base64.b64encode(png(figure)).decode("ascii")
+    width = round(figure.get_figwidth() * 100)
+    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    source = f"data:image/png;base64,{data}"
+    return f'<figure><img width="{width}" alt="{escape(alt)}" src="{source}">{below}</figure>'
+
+
+def grid(parts: Iterable[str], tall: bool = False) -> str:
+    """Pictures and tables side by side, where there is room; `tall`: the first beside two others."""
+    return f'<div class="grid{" tall" if tall else ""}">{"".join(parts)}</div>'
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[int] = ()) -> str:
+    """An HTML table of text cells; the columns `numeric` are set to the right."""
+
+    def row(tag: str, cells: Sequence[str]) -> str:
+        kinds = [' class="n"' if i in numeric else "" for i in range(len(cells))]
+        return (
+            "<tr>"
+            + "".join(f"<{tag}{k}>{escape(c)}</{tag}>" for k, c in zip(kinds, cells, strict=True))
+            + "</tr>"
+        )
+
+    head = row("th", header) if header else ""
+    return f'<div class="scroll"><table>{head}{"".join(row("td", cells) for cells in rows)}</table></div>'
+
+
+def cards(items: Iterable[tuple[str, str]]) -> str:
+    """Large numbers with a word below each."""
+    inside = (
+        f'<div class="card"><b>{escape(value)}</b><span>{escape(name)}</span></div>' for value, name in items
+    )
+    return f'<div class="cards">{"".join(inside)}</div>'
+
+
+def _cards(record: FitRecord) -> str:
+    name, outcome = list(record.groups.items())[-1]
+    items = []
+    if len(record.targets) == 1:
+        scores = outcome.scores(0)
+        items.append((r_squared(scores["R2"]), f"R², {name} rows"))
+        items.append((_with_unit(number(scores["RMSE"]), record.unit(0)), f"RMSE, {name} rows"))
+    else:
+        for k, target in enumerate(record.targets[:4]):
+            items.append((r_squared(outcome.scores(k)["R2"]), f"R² of {target}, {name} rows"))
+    items += [(str(record.n_iter), "iterations"), (duration(record.seconds), "in all")]
+    return cards(items)
+
+
+def _with_unit(value: str, unit: str) -> str:
+    return f"{value} {unit}".strip()
+
+
+def _target_section(record: FitRecord, k: int) -> str:
+    name, unit = record.targets[k], record.unit(k)
+    groups = {group: (o.y[:, k], o.prediction[:, k]) for group, o in record.groups.items()}
+    rows = []
+    for group, outcome in record.groups.items():
+        s = outcome.scores(k)
+        values = [r_squared(s["R2"]), _with_unit(number(s["RMSE"]), unit), _with_unit(number(s["MAE"]), unit)]
+        rows.append([group, str(outcome.n_samples), *values])
+    figures = [
+        picture(plots.parity(groups, name, unit), f"predicted against measured {name}",
+                "Predicted against measured. Points on the line are right."),
+        picture(plots.residuals(groups, name, unit), f"errors against predictions of {name}",
+                "Errors against predictions. A pattern here is something the network has not learned."),
+        picture(plots.error_histogram(groups, name, unit), f"histogram of the errors of {name}",
+                "Distribution of the errors; the outermost bars hold what lies beyond them."),
+    ]  # fmt: skip
+    scores = table(["rows", "number", "R²", "RMSE", "MAE"], rows, numeric=(1, 2, 3, 4))
+    shown = grid(figures, tall=True)
+    return f"<h2>Scores of {escape(name)}</h2>{scores}<h2>Predictions of {escape(name)}</h2>{shown}"
+
+
+def _columns_section(record: FitRecord) -> str:
+    if not record.effects:
+        return ""
+    effects = sorted(record.effects, key=lambda effect: -effect.importance)
+    figure = plots.importance(
+        [e.name for e in effects], [e.importance for e in effects], [e.sd for e in effects]
+    )
+    rows = []
+    for e in effects:
+        span, _, change = change_text(e, record, len(record.targets) > 1).partition(": ")
+        rows.append([e.name, f"{e.importance:.3f} ± {e.sd:.3f}", span, change])
+    caption = (
+        "Importance: R² lost when the values of a column are shuffled among the rows. "
+        "Columns that say the same share it."
+    )
+    header = ["column", "importance", "from low to high", "effect on predictions"]
+    drawn = picture(figure, "importance of the columns", caption)
+    return f"<h2>Columns</h2>{table(header, rows, numeric=(1,))}<br>{drawn}"
+
+
+def _training_section(record: FitRecord) -> str:
+    if len(record.history) < 2:
+        return ""
+    columns = record.history.to_dict()
+    about = "A healthy run: cost, gradient and damping fall, the gain ratio stays near 1."
+    state = picture(plots.training_state(columns), "state of the training against iteration", about)
+    if not record.early_stopping:  # else the cost stands in the state already
+        return f"<h2>Training</h2>{state}"
+    about = "Cost of the training rows and of those set aside; the network is that of the best iteration."
+    costs = picture(plots.performance(columns), "cost against iteration", about)
+    return f"<h2>Training</h2>{grid([costs, state])}"
+
+
+def _facts_section(record: FitRecord) -> str:
+    status = record.status.lower().replace("_", " ")
+    rows = [
+        ["table", record.source],
+        ["inputs", f"{record.n_columns} columns, {record.n_features} inputs of the network"],
+        ["network", f"{record.network}; {record.n_params} parameters"],
+        ["settings", ", ".join(f"{name} {value}" for name, value in record.settings.items())],
+        ["ended by", f"{status}: {record.message}"],
+        *(["note", note] for note in record.notes),
+    ]
+    return f"<h2>Facts</h2>{table([], rows)}"

@@ -1,0 +1,1 @@
+"""Tables: reading, encoding, and a model of one."""

@@ -1,0 +1,1 @@
+"""NeuPy's and MATLAB's vocabulary: `LevenbergMarquardt`, its epochs and signals."""

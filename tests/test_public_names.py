@@ -45,10 +45,10 @@ def test_the_import_is_light():
 
 
 def test_the_import_takes_less_than_half_a_second():
-    """NumPy and SciPy included; the best of three, since machines are shared."""
+    """NumPy and SciPy included; processor time, the best of three, since machines are shared."""
     code = (
-        "import json, time; start = time.perf_counter(); import marquardt;"
-        "print(json.dumps(time.perf_counter() - start))"
+        "import json, time; start = time.process_time(); import marquardt;"
+        "print(json.dumps(time.process_time() - start))"
     )
     assert min(in_a_fresh_process(code) for _ in range(3)) < 0.5
 

@@ -20,8 +20,8 @@ from marquardt import (
     Stopping,
     Tanh,
     minimize,
-    training_memory,
 )
+from marquardt.estimators import training_memory
 from marquardt.estimators.training_memory import check_training_memory, training_bytes
 
 X = np.random.default_rng(0).normal(size=(50, 4))

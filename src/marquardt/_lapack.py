@@ -6,9 +6,24 @@ callers pass ``matrix.T`` and ``lower=1`` and nothing is copied.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, cast
+
 import numpy as np
 from scipy.linalg import get_blas_funcs, get_lapack_funcs
 
-dgemm, dsyrk, dtrsm = get_blas_funcs(("gemm", "syrk", "trsm"), dtype=np.float64)
-dpotrf, dpotri, dpotrs, dposv = get_lapack_funcs(("potrf", "potri", "potrs", "posv"), dtype=np.float64)
-dgeqrf, dormqr, dtrtri, dtrtrs = get_lapack_funcs(("geqrf", "ormqr", "trtri", "trtrs"), dtype=np.float64)
+Routine = Callable[..., Any]
+"""SciPy's wrappers take and return arrays as their docstrings say; they carry no types of their own."""
+
+
+def _blas(name: str) -> Routine:
+    return cast(Routine, get_blas_funcs(name, dtype=np.float64))
+
+
+def _lapack(name: str) -> Routine:
+    return cast(Routine, get_lapack_funcs(name, dtype=np.float64))
+
+
+dgemm, dsyrk, dtrsm = _blas("gemm"), _blas("syrk"), _blas("trsm")
+dpotrf, dpotri, dpotrs, dposv = _lapack("potrf"), _lapack("potri"), _lapack("potrs"), _lapack("posv")
+dgeqrf, dormqr, dtrtri, dtrtrs = _lapack("geqrf"), _lapack("ormqr"), _lapack("trtri"), _lapack("trtrs")

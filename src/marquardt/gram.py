@@ -29,7 +29,7 @@ CHUNK_BYTES = 16 * 2**20
 
 ENTRY_FLOPS = 120.0
 """Price of one entry of a table, in flops of a matrix product: it is written to and read from memory.
-Fitted on networks from 5-15-1 to 8-100-1, where it tells the faster of the two ways (`benchmarks/floor.py`)."""
+Fitted on networks from 5-15-1 to 8-100-1, where it tells the faster way (`benchmarks/floor.py`)."""
 
 
 @dataclass

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from marquardt._types import FloatArray
 from marquardt.damping import DampingRule
-from marquardt.estimators.checks import REGRESSOR_CONSTRAINTS, checked_inputs, checked_rows, checked_sizes
-from marquardt.estimators.choices import ACTIVATIONS, DAMPINGS, SOLVERS, chosen
-from marquardt.estimators.regression_task import RegressionTask, Scalers
-from marquardt.estimators.starts import Runs, n_processes
-from marquardt.estimators.training_memory import check_training_memory
-from marquardt.estimators.training_messages import Printing, print_start, warn_of_end
+from marquardt.estimators.checks import REGRESSOR_CONSTRAINTS, checked_inputs, checked_rows
+from marquardt.estimators.network_training import (
+    drawn_seeds,
+    keep_training,
+    keep_validation,
+    last_weights,
+    planned_network,
+    train,
+)
+from marquardt.estimators.regression_task import Scalers, r2_scores
 from marquardt.estimators.training_rows import TrainingRows
+from marquardt.estimators.training_task import TrainingTask
 from marquardt.initialization import Initialization
 from marquardt.linsolve import LinearSolver
 from marquardt.lm import Callback
 from marquardt.method import Geodesic
-from marquardt.models.layers import Input, Linear
-from marquardt.models.mlp import MLP
-from marquardt.stopping import Stopping
+from marquardt.models.layers import Linear
 
 
 class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -209,24 +210,20 @@ class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """
         self._validate_params()
         rows, y_ndim = checked_rows(self, X, y, sample_weight)
-        network = self._network(rows)
-        solver = chosen(self.solver, SOLVERS)
-        check_training_memory(network, len(rows), solver, n_processes(self.n_jobs, self.n_starts))
-        split_seed, *seeds = self._seeds()
+        network = planned_network(self, rows.X.shape[1], Linear(rows.y.shape[1]), len(rows))
+        split_seed, *seeds = drawn_seeds(self)
         validation = None
         if self.early_stopping:
             rows, validation = rows.split(self.validation_fraction, np.random.default_rng(split_seed))
-        last = self._last_weights(network)
-        task = RegressionTask.prepare(network, self._scalers(rows, last), rows, validation)
-        starts = task.starts(self.init, seeds, last)
-        if self.verbose and self.n_starts == 1:
-            callback = Printing(callback)
-        after_each = print_start if self.verbose and self.n_starts > 1 else None
-        how = {"n_jobs": self.n_jobs, "callback": callback, "after_each": after_each}
-        runs = task.run(starts, self.alpha, self._options(task, solver), **how)
-        self.y_ndim_ = y_ndim
-        self._keep(task, runs)
-        warn_of_end(runs, self.n_starts)
+        last = last_weights(self, network)
+        scalers = self._scalers(rows, last)
+        scaled = None if validation is None else validation.scaled(scalers.x, scalers.y)
+        task = TrainingTask(network, rows.scaled(scalers.x, scalers.y), scaled)
+        runs = train(self, task, seeds, last, callback)
+        losses = task.validation_losses(runs.best)
+        keep_validation(self, None if scaled is None or losses is None else r2_scores(scaled, losses))
+        self.y_ndim_, self.y_scaler_, self.out_activation_ = y_ndim, scalers.y, "identity"
+        keep_training(self, task, scalers.x, runs)
         return self
 
     def predict(self, X: ArrayLike) -> FloatArray:
@@ -246,54 +243,7 @@ class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """Biases of each layer, (n_out,), for scaled data."""
         return [bias for _, bias in self.network_.unpack(self.w_)]
 
-    def _network(self, rows: TrainingRows) -> MLP:
-        layer = ACTIVATIONS[self.activation]
-        hidden = [layer(units) for units in checked_sizes(self.hidden_layer_sizes)]
-        return MLP([Input(rows.X.shape[1]), *hidden, Linear(rows.y.shape[1])])
-
-    def _seeds(self) -> list[np.random.SeedSequence]:
-        """One for the split, one for each start: the first starts are the same for every `n_starts`."""
-        entropy = check_random_state(self.random_state).randint(0, 2**31 - 1, size=4)
-        return np.random.SeedSequence(entropy.tolist()).spawn(1 + self.n_starts)
-
-    def _last_weights(self, network: MLP) -> FloatArray | None:
-        if not (self.warm_start and hasattr(self, "w_")):
-            return None
-        if network != self.network_:
-            was = f"the last fit trained {self.network_!r}, this one needs {network!r}"
-            raise ValueError(f"warm_start: {was}; set warm_start=False")
-        return self.w_
-
     def _scalers(self, rows: TrainingRows, last: FloatArray | None) -> Scalers:
         if last is not None:  # the weights belong to their scaling
             return Scalers(self.x_scaler_, self.y_scaler_)
         return Scalers.of(rows, self.scale_inputs, self.scale_target)
-
-    def _options(self, task: RegressionTask, solver: LinearSolver) -> dict[str, Any]:
-        return {
-            "damping": chosen(self.damping, DAMPINGS),
-            "solver": solver,
-            "acceleration": self.acceleration,
-            "resolve_output": self.resolve_output,
-            "stopping": Stopping(
-                max_iter=self.max_iter,
-                max_time=self.max_time,
-                gradient_tolerance=1e-6 * self.tol * task.rows.total_weight,  # the cost is a sum over rows
-                max_fail=self.n_iter_no_change,
-                cost_tolerance=self.tol,
-            ),
-        }
-
-    def _keep(self, task: RegressionTask, runs: Runs) -> None:
-        result = runs.best
-        self.network_, self.w_ = task.network, result.w
-        self.x_scaler_, self.y_scaler_ = task.scalers.x, task.scalers.y
-        self.result_, self.starts_ = result, runs.starts
-        self.history_, self.status_, self.message_ = result.history, result.status, result.message
-        self.n_iter_, self.loss_ = result.n_iter, result.cost / task.rows.total_weight
-        self.loss_curve_ = task.losses(result)[1:].tolist()
-        scores = task.validation_scores(result)
-        self.validation_scores_ = None if scores is None else scores[1:].tolist()
-        self.best_validation_score_ = None if scores is None else float(np.max(scores))
-        self.n_layers_, self.n_outputs_ = len(task.network.layers), task.network.n_outputs
-        self.out_activation_ = "identity"

@@ -1,0 +1,143 @@
+"""What every estimator does between checked rows and a trained network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils import check_random_state
+
+from marquardt._types import FloatArray
+from marquardt.damping import DampingRule
+from marquardt.estimators.checks import checked_sizes
+from marquardt.estimators.choices import ACTIVATIONS, DAMPINGS, SOLVERS, chosen
+from marquardt.estimators.scaling import Scaler
+from marquardt.estimators.starts import Runs, n_processes
+from marquardt.estimators.training_memory import check_training_memory
+from marquardt.estimators.training_messages import Printing, print_start, warn_of_end
+from marquardt.estimators.training_task import TrainingTask
+from marquardt.initialization import Initialization
+from marquardt.linsolve import LinearSolver
+from marquardt.lm import Callback
+from marquardt.method import Geodesic
+from marquardt.models.layers import Input, Layer
+from marquardt.models.mlp import MLP
+from marquardt.stopping import Stopping
+
+
+class NetworkEstimator(Protocol):
+    """The parameters that all estimators have."""
+
+    hidden_layer_sizes: int | Sequence[int]
+    activation: str
+    alpha: float
+    max_iter: int
+    tol: float
+    random_state: int | np.random.RandomState | None
+    init: str | Initialization | ArrayLike
+    n_starts: int
+    n_jobs: int | None
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int
+    damping: str | DampingRule
+    solver: str | LinearSolver
+    acceleration: bool | Geodesic
+    resolve_output: bool
+    scale_inputs: bool
+    max_time: float | None
+    warm_start: bool
+    verbose: bool | int
+
+
+def planned_network(estimator: NetworkEstimator, n_inputs: int, output: Layer, n_samples: int) -> MLP:
+    """The network of the estimator's parameters.
+
+    Raises
+    ------
+    MemoryError
+        When its training on `n_samples` rows is too large.
+    """
+    layer = ACTIVATIONS[estimator.activation]
+    hidden = [layer(units) for units in checked_sizes(estimator.hidden_layer_sizes)]
+    network = MLP([Input(n_inputs), *hidden, output])
+    copies = n_processes(estimator.n_jobs, estimator.n_starts)
+    check_training_memory(network, n_samples, chosen(estimator.solver, SOLVERS), copies)
+    return network
+
+
+def drawn_seeds(estimator: NetworkEstimator) -> list[np.random.SeedSequence]:
+    """One for the split, one for each start: the first starts are the same for every `n_starts`."""
+    entropy = check_random_state(estimator.random_state).randint(0, 2**31 - 1, size=4)
+    return np.random.SeedSequence(entropy.tolist()).spawn(1 + estimator.n_starts)
+
+
+def last_weights(estimator: NetworkEstimator, network: MLP) -> FloatArray | None:
+    """The weights that a warm start begins at (n_params,), or None.
+
+    Raises
+    ------
+    ValueError
+        When the last fit trained another network.
+    """
+    if not (estimator.warm_start and hasattr(estimator, "w_")):
+        return None
+    trained: Any = estimator
+    if network != trained.network_:
+        was = f"the last fit trained {trained.network_!r}, this one needs {network!r}"
+        raise ValueError(f"warm_start: {was}; set warm_start=False")
+    return trained.w_
+
+
+def train(
+    estimator: NetworkEstimator,
+    task: TrainingTask,
+    seeds: Sequence[np.random.SeedSequence],
+    last: FloatArray | None,
+    callback: Callback | None,
+) -> Runs:
+    """Train from every start of the estimator, printing what it asks for."""
+    starts = task.starts(estimator.init, seeds, last)
+    if estimator.verbose and estimator.n_starts == 1:
+        callback = Printing(callback)
+    after_each = print_start if estimator.verbose and estimator.n_starts > 1 else None
+    how = {"n_jobs": estimator.n_jobs, "callback": callback, "after_each": after_each}
+    return task.run(starts, estimator.alpha, _options(estimator, task.rows.total_weight), **how)
+
+
+def keep_training(estimator: NetworkEstimator, task: TrainingTask, x_scaler: Scaler, runs: Runs) -> None:
+    """Set the fitted attributes that all estimators share, and warn when no training converged."""
+    result, network = runs.best, task.network
+    fitted: Any = estimator
+    fitted.network_, fitted.w_, fitted.x_scaler_ = network, result.w, x_scaler
+    fitted.result_, fitted.starts_ = result, runs.starts
+    fitted.history_, fitted.status_, fitted.message_ = result.history, result.status, result.message
+    fitted.n_iter_, fitted.loss_ = result.n_iter, result.cost / task.rows.total_weight
+    fitted.loss_curve_ = task.losses(result)[1:].tolist()
+    fitted.n_layers_, fitted.n_outputs_ = len(network.layers), network.n_outputs
+    warn_of_end(runs, estimator.n_starts, stacklevel=4)
+
+
+def keep_validation(estimator: NetworkEstimator, scores: FloatArray | None) -> None:
+    """Set the scores on the validation rows, at the start and after each iteration."""
+    fitted: Any = estimator
+    fitted.validation_scores_ = None if scores is None else scores[1:].tolist()
+    fitted.best_validation_score_ = None if scores is None else float(np.max(scores))
+
+
+def _options(estimator: NetworkEstimator, total_weight: float) -> dict[str, Any]:
+    return {
+        "damping": chosen(estimator.damping, DAMPINGS),
+        "solver": chosen(estimator.solver, SOLVERS),
+        "acceleration": estimator.acceleration,
+        "resolve_output": estimator.resolve_output,
+        "stopping": Stopping(
+            max_iter=estimator.max_iter,
+            max_time=estimator.max_time,
+            gradient_tolerance=1e-6 * estimator.tol * total_weight,  # the cost is a sum over rows
+            max_fail=estimator.n_iter_no_change,
+            cost_tolerance=estimator.tol,
+        ),
+    }

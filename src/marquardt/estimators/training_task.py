@@ -1,0 +1,86 @@
+"""A network with its scaled rows and a loss, ready to be trained from any start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from marquardt._types import FloatArray
+from marquardt.estimators.choices import chosen_law
+from marquardt.estimators.starts import Runs, run_starts
+from marquardt.estimators.training_rows import TrainingRows
+from marquardt.initialization import Initialization
+from marquardt.losses import LossOf, squared_error
+from marquardt.models.mlp import MLP
+from marquardt.problem import NetworkProblem
+from marquardt.result import Result, Status
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """What is trained, on what: rows and validation rows are scaled."""
+
+    network: MLP
+    rows: TrainingRows
+    validation: TrainingRows | None = None
+    loss: LossOf = squared_error
+
+    def starts(
+        self,
+        init: str | Initialization | ArrayLike,
+        seeds: Sequence[np.random.SeedSequence],
+        last: FloatArray | None = None,
+    ) -> list[FloatArray]:
+        """Starting parameters, (n_params,) each: from a law, or `init` itself; `last` comes first."""
+        if isinstance(init, str) or hasattr(init, "draw"):
+            law = chosen_law(cast("str | Initialization", init), self.network)
+            starts = [self._draw(law, seed) for seed in seeds]
+        elif len(seeds) == 1:
+            starts = [self.network.check_parameters(cast(ArrayLike, init))]
+        else:
+            raise ValueError(
+                f"init is an array, so {len(seeds)} starts would all be the same: set n_starts=1"
+            )
+        return starts if last is None else [last, *starts[1:]]
+
+    def run(self, starts: Sequence[FloatArray], alpha: float, options: Mapping[str, Any], **how: Any) -> Runs:
+        """Train from every start; `how` goes to `run_starts`.
+
+        Raises
+        ------
+        ValueError
+            When the cost is not finite at any start.
+        """
+        problem = self._problem(self.rows, alpha)
+        validation = None if self.validation is None else self._problem(self.validation, 0.0).cost
+        runs = run_starts(problem, starts, {**options, "validation": validation}, **how)
+        if runs.best.status is Status.NO_FINITE_START:
+            raise ValueError(f"training cannot start. {runs.best.message}")
+        return runs
+
+    def losses(self, result: Result) -> FloatArray:
+        """Cost over total weight at the start and after each iteration."""
+        return result.history.column("cost") / self.rows.total_weight
+
+    def validation_losses(self, result: Result) -> FloatArray | None:
+        """The same on the validation rows, without the penalty; None without such rows."""
+        if self.validation is None:
+            return None
+        return result.history.column("validation_cost") / self.validation.total_weight
+
+    def _draw(self, law: Initialization, seed: np.random.SeedSequence) -> FloatArray:
+        """An output whose target is constantly 0 starts without weights: in a linear one they have no
+        gradient and stay."""
+        w = law.draw(self.network, np.random.default_rng(seed), self.rows.X)
+        constant = ~self.rows.y.any(axis=0)
+        self.network.matrices(w)[-1][constant] = 0.0
+        return w
+
+    def _problem(self, rows: TrainingRows, alpha: float) -> NetworkProblem:
+        return NetworkProblem(
+            self.network, rows.X, rows.y, sample_weight=rows.weights, alpha=alpha, loss=self.loss
+        )

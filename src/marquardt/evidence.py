@@ -1,0 +1,368 @@
+"""Bayesian regularisation: fit, noise and weight precisions found together by maximising the evidence.
+
+linearise r at w
+repeat:  take a step of the method on ½‖r‖² + ½wᵀS₀w, S₀ = α/β
+         near the minimum, or every few steps: re-estimate α and β from JᵀJ in hand (marquardt.precisions)
+         stop when the evidence and the number of effective parameters no longer change
+
+The method knows nothing of it: it is handed a problem with another prior.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from marquardt._types import FloatArray
+from marquardt.curvature import Curvature
+from marquardt.evidence_result import EvidenceResult
+from marquardt.linsolve import Factor, SingularSystemError
+from marquardt.method import Method, Reason, State
+from marquardt.posterior import Posterior
+from marquardt.precisions import (
+    Evidence,
+    PrecisionModel,
+    PrecisionRule,
+    Precisions,
+    changes,
+    constant_log_evidence,
+    spread_of,
+)
+from marquardt.prior_groups import Grouping, input_groups
+from marquardt.problem import NetworkProblem
+from marquardt.result import History, Iteration, Result, Status
+from marquardt.stopping import Stopping
+
+_INNER = {Status.COST_TOLERANCE, Status.STEP_TOLERANCE, Status.GRADIENT_TOLERANCE}
+"""Ends of a plain fit that are, here, the mode under the present precisions."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When the precisions are re-estimated, and when they have converged.
+
+    Parameters
+    ----------
+    near : float
+        Re-estimate after a step that lowered the cost by less than this fraction ...
+    every : int
+        ... and at the latest after so many steps.  Earlier than that, γ of weights far from their mode drives
+        all of them to zero: from Glorot's start the textbook order of after every step collapses.
+    sweeps : int
+        Re-estimations at a time, at fixed w and JᵀJ.
+    window : int
+        The run has converged when over the last `window` re-estimations the effective parameters stay
+        within `gamma_tolerance` of γ/10 (of 1 below γ = 10), the log evidence within `evidence_tolerance`,
+        and the last step lowered the cost by less than `cost_tolerance` of it.
+    """
+
+    near: float = 1e-2
+    every: int = 3
+    sweeps: int = 3
+    window: int = 5
+    gamma_tolerance: float = 0.02
+    evidence_tolerance: float = 0.02
+    cost_tolerance: float = 1e-5
+
+    def __post_init__(self) -> None:
+        for name in ("every", "sweeps", "window"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)!r} must be an integer >= 1")
+        for name in ("near", "gamma_tolerance", "evidence_tolerance", "cost_tolerance"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name}={getattr(self, name)!r} must be >= 0")
+
+
+def maximize_evidence(
+    problem: NetworkProblem,
+    w0: ArrayLike,
+    *,
+    groups: Grouping = input_groups,
+    method: Method | None = None,
+    rule: PrecisionRule | None = None,
+    schedule: Schedule | None = None,
+    stopping: Stopping | None = None,
+    callback: Callable[[Iteration], bool | None] | None = None,
+) -> EvidenceResult:
+    """Fit a network with its regularisation found from the data.
+
+    Parameters
+    ----------
+    problem : NetworkProblem
+        With a squared error and inputs and targets of about unit spread; its own prior is not used.
+    w0 : array (n_params,)
+        The start.
+    groups : callable
+        `input_groups`, `layer_groups`, `one_group` of `marquardt.prior_groups`, or your own.
+    method : Method, optional
+        The parts of the step.
+    rule : PrecisionRule, optional
+        The re-estimation and its guards.
+    schedule : Schedule, optional
+        When to re-estimate.
+    stopping : Stopping, optional
+        Limits of the whole run.  Its tolerances on cost, step and gradient end the fit under one set of
+        precisions only.
+    callback : callable, optional
+        As in `minimize`; the cost in the records is that under the precisions of its time.
+
+    Returns
+    -------
+    EvidenceResult
+        With the parameters and precisions of the highest evidence seen, however the run ended.
+
+    Raises
+    ------
+    ValueError
+        When w0 has the wrong shape, or the loss is no squared error.
+
+    References
+    ----------
+    D. J. C. MacKay, Neural Computation 4(3):448, 1992; F. D. Foresee, M. T. Hagan, IJCNN 1997.
+
+    Examples
+    --------
+    >>> from marquardt import Input, Linear
+    >>> X, noise = np.linspace(-1, 1, 40)[:, None], 0.1 * np.random.default_rng(0).normal(size=40)
+    >>> fit = maximize_evidence(NetworkProblem(Input(1) >> Linear(1), X, X[:, 0] + noise), [0.0, 0.0])
+    >>> fit.result.status, round(fit.noise_sd, 2), round(fit.n_effective, 1)
+    (<Status.EVIDENCE: ...>, 0.1, 1.0)
+    """
+    if not problem.sums_squares:
+        raise ValueError("the evidence needs a squared error: cross-entropy has no noise precision to estimate")
+    run = _Run(
+        problem,
+        groups,
+        method or Method(),
+        rule or PrecisionRule(),
+        schedule or Schedule(),
+        stopping or Stopping(),
+        callback,
+    )
+    return run.result(w0)
+
+
+class _Run:
+    """The host loop: steps, re-estimations, the best so far, and every way to end."""
+
+    def __init__(
+        self,
+        problem: NetworkProblem,
+        groups: Grouping,
+        method: Method,
+        rule: PrecisionRule,
+        schedule: Schedule,
+        stopping: Stopping,
+        callback: Callable[[Iteration], bool | None] | None,
+    ) -> None:
+        weights = problem.sample_weight
+        total = problem.n_samples if weights is None else float(weights.sum())
+        self.model = PrecisionModel(
+            groups(problem.network),
+            float(total * problem.network.n_outputs),
+            spread_of(problem.targets, weights),
+            rule,
+        )
+        self.method, self.schedule, self.stopping, self.callback = method, schedule, stopping, callback
+        self.precisions = self.model.start()
+        self.problem = problem.with_prior(self._prior(self.precisions))
+        self.state: State | None = None
+        self.history, self.updates, self.guards = History(), list[Evidence](), Counter[str]()
+        self.best: tuple[Evidence, FloatArray] | None = None
+        self.since = 0  # steps since the last re-estimation
+        self.error: BaseException | None = None
+        self.clock = time.perf_counter()
+
+    def _prior(self, precisions: Precisions) -> FloatArray:
+        return self.model.groups.spread(precisions.ratio)
+
+    # -- the loop ------------------------------------------------------------------------------
+
+    def _loop(self, w0: ArrayLike) -> Reason:
+        self.state = self.method.start(self.problem, w0)
+        while True:
+            reason = self._record(self.state)
+            if self.state.stuck is not None:
+                return self.state.stuck
+            if reason is not None and reason[0] not in _INNER:
+                return reason
+            end = self._update_if_due(self.state, at_mode=reason is not None) or self._advance()
+            if end is not None:
+                return end
+
+    def _record(self, state: State) -> Reason | None:
+        record = state.record(len(self.history), time.perf_counter() - self.clock)
+        self.history.append(record)
+        reason = self.stopping.reason(record, float(np.linalg.norm(state.at.w)), 0)
+        if self.callback is not None:
+            try:
+                stop = self.callback(record)
+            except Exception as error:
+                self.error = error
+                return Status.CALLBACK_FAILED, f"{type(error).__name__}: {error}"
+            if stop:
+                return Status.STOPPED_BY_CALLBACK, f"after {record.iteration} iterations"
+        return reason
+
+    def _advance(self) -> Reason | None:
+        """Take a step.  Where there is none, w is the mode, and only the precisions can move."""
+        for _ in range(4 * self.schedule.window):
+            assert self.state is not None
+            new = self.method.step(self.problem, self.state)
+            if new.stuck is None:
+                self.state, self.since = new, self.since + 1
+                return None
+            if new.stuck[0] not in _INNER | {Status.DAMPING_LIMIT}:
+                self.state = new
+                return new.stuck
+            # the damping of before: that of `new` is at its limit
+            self.state = replace(new, damping=self.state.damping, stuck=None)
+            end = self._update(self.state, at_mode=True)
+            if end is not None:
+                return end
+        return Status.EVIDENCE, f"no step found after {4 * self.schedule.window} re-estimations in a row"
+
+    def _update_if_due(self, state: State, at_mode: bool) -> Reason | None:
+        slow = state.decrease <= self.schedule.near * state.at.cost
+        if len(self.history) > 1 and (at_mode or slow or self.since >= self.schedule.every):
+            return self._update(state, at_mode)
+        return None
+
+    def _update(self, state: State, at_mode: bool) -> Reason | None:
+        """Re-estimate the precisions at this point, and put the state under the new ones."""
+        w, sse = state.at.w, float(state.at.residual @ state.at.residual)
+        curvature = Curvature(self.method.solver, state.at.jacobian, state.system)
+        precisions = self.precisions
+        evidence = None
+        for _ in range(self.schedule.sweeps):
+            evidence = self._evidence(curvature, w, sse, precisions)
+            self._keep_best(evidence, w)
+            precisions = self.model.reestimated(evidence, w, sse, self.guards)
+        assert evidence is not None
+        problem = self.problem.with_prior(self._prior(precisions))
+        self.updates.append(evidence)
+        moved = _under(problem, replace(state, system=curvature.system), curvature)
+        # one statement, so that Ctrl-C finds the three of them in step
+        self.state, self.problem, self.precisions, self.since = moved, problem, precisions, 0
+        return self._converged(at_mode or state.decrease <= self.schedule.cost_tolerance * state.at.cost)
+
+    def _evidence(self, curvature: Curvature, w: FloatArray, sse: float, precisions: Precisions) -> Evidence:
+        """With β lowered where the Hessian would be singular."""
+        factor: Factor | None = None
+        while factor is None:
+            try:
+                factor = curvature.factor(self._prior(precisions))
+            except SingularSystemError:
+                if not precisions.noise > 1e-300:
+                    raise
+                precisions = replace(precisions, noise=precisions.noise / self.model.rule.factor)
+                self.guards["singular"] += 1
+        return self.model.evidence(factor, w, sse, precisions)
+
+    def _converged(self, at_mode: bool) -> Reason | None:
+        schedule = self.schedule
+        if not at_mode or len(self.updates) < schedule.window:
+            return None
+        gamma, evidence = changes(self.updates, schedule.window)
+        total = self.updates[-1].total
+        if gamma > schedule.gamma_tolerance * max(1.0, 0.1 * total) or evidence > schedule.evidence_tolerance:
+            return None
+        return (
+            Status.EVIDENCE,
+            f"log evidence {self.updates[-1].log_evidence:.6g} changed by {evidence:.2g} and effective "
+            f"parameters {total:.4g} by {gamma:.2g} in {schedule.window} re-estimations",
+        )
+
+    def _keep_best(self, evidence: Evidence, w: FloatArray) -> None:
+        value = evidence.log_evidence
+        if np.isfinite(value) and (self.best is None or value > self.best[0].log_evidence):
+            self.best = (evidence, w)
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def result(self, w0: ArrayLike) -> EvidenceResult:
+        try:
+            status, numbers = self._loop(w0)
+        except KeyboardInterrupt as error:
+            if self.state is None or not self.history:
+                raise
+            status, numbers = Status.INTERRUPTED, f"after {len(self.history) - 1} iterations"
+            self.error = error
+        except SingularSystemError as error:
+            status, numbers = Status.SINGULAR, f"in a re-estimation, {error}"
+        assert self.state is not None
+        started = status is not Status.NO_FINITE_START
+        if started:
+            self._measure_last(self.state)
+        evidence, w = self.best or (self._unknown(), self.state.at.w)
+        notes = self.model.notes(self.guards)
+        prior = self._prior(evidence.precisions)
+        problem = self.problem.with_prior(prior)
+        posterior = None
+        if started:
+            try:
+                posterior = Posterior.at(problem, w, prior, evidence.precisions.noise)
+            except (SingularSystemError, MemoryError) as error:
+                notes.append(f"no error bars: {error}")
+        result = self._plain_result(w, problem.cost(w), status, numbers)
+        limit = self.model.noise_limit
+        constant = constant_log_evidence(self.problem.targets, self.problem.sample_weight, limit)
+        if constant >= evidence.log_evidence:
+            notes.append("a constant has the higher evidence: these rows do not show that the inputs matter")
+        return EvidenceResult(
+            result=result,
+            groups=self.model.groups,
+            weight_precision=evidence.precisions.weights,
+            noise_precision=evidence.precisions.noise,
+            effective_parameters=evidence.effective,
+            log_evidence=evidence.log_evidence,
+            constant_log_evidence=constant,
+            updates=tuple(self.updates),
+            notes=tuple(notes),
+            posterior=posterior,
+        )
+
+    def _plain_result(self, w: FloatArray, cost: float, status: Status, numbers: str) -> Result:
+        assert self.state is not None
+        return Result(
+            w=w.copy(),
+            cost=cost,
+            status=status,
+            message=f"{numbers[:1].upper()}{numbers[1:]}. {status.value}",
+            history=self.history,
+            w_last=self.state.at.w.copy(),
+            n_jacobians=self.state.n_jacobians,
+            n_costs=self.state.n_costs,
+            time=time.perf_counter() - self.clock,
+            error=self.error,
+        )
+
+    def _measure_last(self, state: State) -> None:
+        """The evidence where the run ended."""
+        at = self.problem.linearize(state.at.w)
+        curvature = Curvature(self.method.solver, at.jacobian)
+        try:
+            sse = float(at.residual @ at.residual)
+            self._keep_best(self._evidence(curvature, at.w, sse, self.precisions), at.w)
+        except SingularSystemError:
+            pass  # then an earlier one is the best
+
+    def _unknown(self) -> Evidence:
+        return Evidence(self.precisions, np.full(len(self.model.groups), np.nan), -np.inf)
+
+
+def _under(problem: NetworkProblem, state: State, curvature: Curvature) -> State:
+    """The same point under the prior of `problem`, its Gram matrix in hand."""
+    at = state.at
+    assert problem.prior is not None
+    offset = problem.prior * at.w
+    cost = 0.5 * float(at.residual @ at.residual) + 0.5 * float(offset @ at.w)
+    gradient = at.jacobian.rmv(at.residual) + offset
+    return replace(
+        state, at=replace(at, jacobian=curvature.known(), cost=cost, offset=offset, gradient=gradient)
+    )

@@ -1,0 +1,66 @@
+"""What a fit by the evidence returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from marquardt._types import FloatArray
+from marquardt.posterior import Posterior
+from marquardt.precisions import Evidence
+from marquardt.prior_groups import PriorGroups
+from marquardt.result import Result
+
+
+@dataclass(frozen=True)
+class EvidenceResult:
+    """The outcome of `maximize_evidence`: parameters and precisions of the highest evidence seen."""
+
+    result: Result
+    """Parameters, status and history; costs are ½‖r‖² + ½wᵀS₀w under the S₀ = α/β of their time."""
+    groups: PriorGroups
+    weight_precision: FloatArray
+    """α (G,)."""
+    noise_precision: float
+    """β."""
+    effective_parameters: FloatArray
+    """γ (G,), between 0 and the number of parameters in the group."""
+    log_evidence: float
+    constant_log_evidence: float
+    """That of the mean of the targets: a network below it has found nothing."""
+    updates: tuple[Evidence, ...] = field(repr=False)
+    """The evidence at every re-estimation, in order."""
+    notes: tuple[str, ...]
+    """What the guards did, in sentences."""
+    posterior: Posterior | None = field(repr=False)
+    """For error bars; None when the run could not start or its Hessian is singular."""
+
+    @property
+    def w(self) -> FloatArray:
+        """The parameters (n_params,)."""
+        return self.result.w
+
+    @property
+    def n_effective(self) -> float:
+        """γ of all parameters."""
+        return float(self.effective_parameters.sum())
+
+    @property
+    def noise_sd(self) -> float:
+        """Standard deviation of the noise, 1/√β, in the units of the targets."""
+        return self.noise_precision**-0.5
+
+    @property
+    def relevance(self) -> FloatArray | None:
+        """Of each input: the prior spread 1/√α of its weights over the largest one, (n_inputs,); None unless
+        every input has a precision of its own."""
+        if not self.groups.inputs:
+            return None
+        spread = self.weight_precision[list(self.groups.inputs)] ** -0.5
+        return spread / np.max(spread)
+
+    @property
+    def message(self) -> str:
+        """Why the run ended, and what the guards did."""
+        return " ".join([self.result.message, *(f"Note: {note}." for note in self.notes)])

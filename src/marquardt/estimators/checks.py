@@ -9,17 +9,25 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import validate_data
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d, validate_data
 
 from marquardt._checks import check_weights
 from marquardt._types import FloatArray
-from marquardt.estimators.choices import ACTIVATIONS, DAMPINGS, INITIALIZATION_NAMES, SOLVERS
+from marquardt.estimators.choices import (
+    ACTIVATIONS,
+    CLASSIFICATION_LOSSES,
+    DAMPINGS,
+    INITIALIZATION_NAMES,
+    SOLVERS,
+)
 from marquardt.estimators.training_rows import TrainingRows
 from marquardt.method import Geodesic
 
-REGRESSOR_CONSTRAINTS: dict[str, list[Any]] = {
+_SHARED_CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
     "activation": [StrOptions(set(ACTIVATIONS))],
     "alpha": [Interval(Real, 0, None, closed="left")],
@@ -37,10 +45,17 @@ REGRESSOR_CONSTRAINTS: dict[str, list[Any]] = {
     "acceleration": ["boolean", Geodesic],
     "resolve_output": ["boolean"],
     "scale_inputs": ["boolean"],
-    "scale_target": ["boolean"],
     "max_time": [None, Interval(Real, 0, None, closed="neither")],
     "warm_start": ["boolean"],
     "verbose": ["verbose"],
+}
+
+REGRESSOR_CONSTRAINTS: dict[str, list[Any]] = {**_SHARED_CONSTRAINTS, "scale_target": ["boolean"]}
+
+CLASSIFIER_CONSTRAINTS: dict[str, list[Any]] = {
+    **_SHARED_CONSTRAINTS,
+    "loss": [StrOptions(set(CLASSIFICATION_LOSSES))],
+    "class_weight": [None, dict, StrOptions({"balanced"})],
 }
 
 _validated: Any = validate_data  # its own annotations are guesses from its defaults
@@ -74,6 +89,29 @@ def checked_rows(
     return TrainingRows.weighted(inputs, y.reshape(len(y), -1), weights), y.ndim
 
 
+def checked_labels(
+    estimator: BaseEstimator, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
+) -> tuple[FloatArray, np.ndarray, FloatArray | None]:
+    """X (n, n_features), labels y (n,) or an indicator matrix (n, n_labels), and weights (n,) or None.
+
+    Rows of weight zero are left out.
+    """
+    with _advice_for_text("X"):
+        inputs, labels = _validated(
+            estimator, X, y, dtype=np.float64, order="C", multi_output=True, ensure_min_samples=2
+        )
+    check_classification_targets(labels)
+    if issparse(labels):
+        labels = labels.toarray()
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = column_or_1d(labels, warn=True)
+    weights = check_weights(sample_weight, len(labels))
+    if weights is None or weights.all():
+        return inputs, labels, weights
+    counted = np.flatnonzero(weights)
+    return inputs[counted], labels[counted], weights[counted]
+
+
 def checked_sizes(hidden_layer_sizes: int | Sequence[int]) -> list[int]:
     """Units of each hidden layer."""
     sizes = np.atleast_1d(np.asarray(hidden_layer_sizes))
@@ -87,7 +125,7 @@ def checked_sizes(hidden_layer_sizes: int | Sequence[int]) -> list[int]:
 
 
 @contextmanager
-def _advice_for_text() -> Iterator[None]:
+def _advice_for_text(what: str = "X and y") -> Iterator[None]:
     """Add the next action to NumPy's message about text among the numbers."""
     try:
         yield
@@ -95,6 +133,6 @@ def _advice_for_text() -> Iterator[None]:
         if "could not convert string to float" not in str(error):
             raise
         raise ValueError(
-            f"{error}: X and y must be numbers. Encode text first, e.g. with sklearn's OneHotEncoder, "
+            f"{error}: {what} must be numbers. Encode text first, e.g. with sklearn's OneHotEncoder, "
             f"or use `marquardt fit`, which encodes columns by itself"
         ) from None

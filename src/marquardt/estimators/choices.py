@@ -8,6 +8,7 @@ from typing import TypeVar
 from marquardt.damping import DampingRule, GainRatio, Multiplicative, Nielsen
 from marquardt.initialization import INITIALIZATIONS, Initialization, default_initialization
 from marquardt.linsolve import QR, Auto, Cholesky, Dual, Eigen, LinearSolver
+from marquardt.losses import LossOf, cross_entropy, squared_error
 from marquardt.method import DEFAULT_DAMPING
 from marquardt.models.layers import (
     Elu,
@@ -55,6 +56,8 @@ DAMPINGS: dict[str, DampingRule] = {
     "trainlm": Multiplicative(),
     "gain-ratio": GainRatio(),
 }
+
+CLASSIFICATION_LOSSES: dict[str, LossOf] = {"cross_entropy": cross_entropy, "squared_error": squared_error}
 
 INITIALIZATION_NAMES = ("auto", *INITIALIZATIONS)
 

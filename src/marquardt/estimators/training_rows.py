@@ -39,13 +39,23 @@ class TrainingRows:
         weights = None if self.weights is None else self.weights[index]
         return TrainingRows(self.X[index], self.y[index], weights)
 
-    def split(self, fraction: float, rng: np.random.Generator) -> tuple[TrainingRows, TrainingRows]:
+    def split(
+        self, fraction: float, rng: np.random.Generator, strata: np.ndarray | None = None
+    ) -> tuple[TrainingRows, TrainingRows]:
         """Two random parts, the second of at least `fraction` of the rows.
+
+        Parameters
+        ----------
+        fraction : float
+        rng : numpy.random.Generator
+        strata : array (n,), optional
+            A number for each row: both parts get each number in equal proportion, as far as rows are whole,
+            and at least one row of each stays in the first.
 
         Raises
         ------
         ValueError
-            When no row would be left in the first part.
+            When no row, or not one of each stratum, would be left in the first part.
 
         Examples
         --------
@@ -55,15 +65,30 @@ class TrainingRows:
         (7, 3)
         """
         n_second = math.ceil(fraction * len(self))
-        if n_second >= len(self):
+        kept = 1 if strata is None else len(np.unique(strata))
+        if n_second > len(self) - kept:
             raise ValueError(
-                f"validation_fraction={fraction} of {len(self)} rows leaves none to train on: "
+                f"validation_fraction={fraction} of {len(self)} rows leaves "
+                f"{'none to train on' if kept == 1 else f'fewer than the {kept} classes to train on'}: "
                 f"take a smaller fraction, or early_stopping=False"
             )
         order = rng.permutation(len(self))
+        if strata is not None:
+            order = order[np.argsort(_shares(strata[order]), kind="stable")]
+        first, second = order[n_second:], order[:n_second]
         # in their first order, so that a split of nothing would change nothing
-        return self.take(np.sort(order[n_second:])), self.take(np.sort(order[:n_second]))
+        return self.take(np.sort(first)), self.take(np.sort(second))
 
     def scaled(self, x: Scaler, y: Scaler) -> TrainingRows:
         """In scaled units."""
         return TrainingRows(x.transform(self.X), y.transform(self.y), self.weights)
+
+
+def _shares(strata: np.ndarray) -> FloatArray:
+    """How far through its stratum each row is, in (0, 1); infinite for the last one, which stays."""
+    shares = np.empty(len(strata))
+    for stratum in np.unique(strata):
+        members = np.flatnonzero(strata == stratum)
+        shares[members] = (np.arange(len(members)) + 0.5) / len(members)
+        shares[members[-1]] = np.inf
+    return shares

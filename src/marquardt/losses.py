@@ -84,11 +84,10 @@ class SquaredError:
         else:
             r = self.activation.value(z, np.empty_like(z))
             r -= self.targets
-        return r if self.root_weights is None else np.multiply(r, self.root_weights, out=r)
+        return _times(r, self.root_weights)
 
     def cost(self, z: FloatArray) -> float:
-        r = self.residual(z).ravel()
-        return 0.5 * float(r @ r)
+        return _half_square(self.residual(z))
 
     def seed(self, z: FloatArray) -> FloatArray:
         if self.linear:
@@ -97,11 +96,11 @@ class SquaredError:
 
     def second(self, z: FloatArray, z1: FloatArray, z2: FloatArray) -> FloatArray:
         if self.linear:
-            return z2 if self.root_weights is None else z2 * self.root_weights
+            return z2 if self.root_weights is None else z2 * self.root_weights  # z2 is the caller's
         a = self.activation.value(z, np.empty_like(z))
         slope = self.activation.slope(z, a)
         r2 = self.activation.curvature(z, a, slope) * z1 * z1 + slope * z2
-        return r2 if self.root_weights is None else r2 * self.root_weights
+        return _times(r2, self.root_weights)
 
 
 @dataclass(frozen=True)
@@ -121,18 +120,17 @@ class SoftmaxSquaredError:
     def residual(self, z: FloatArray) -> FloatArray:
         r = self._shares(z)
         r -= self.targets
-        return r if self.root_weights is None else np.multiply(r, self.root_weights, out=r)
+        return _times(r, self.root_weights)
 
     def cost(self, z: FloatArray) -> float:
-        r = self.residual(z).ravel()
-        return 0.5 * float(r @ r)
+        return _half_square(self.residual(z))
 
     def seed(self, z: FloatArray) -> FloatArray:
         a = self._shares(z)
         seed = -a[:, None, :] * a[None, :, :]
         outputs = np.arange(len(a))
         seed[outputs, outputs] += a
-        return seed if self.root_weights is None else seed * self.root_weights
+        return _times(seed, self.root_weights)
 
     def second(self, z: FloatArray, z1: FloatArray, z2: FloatArray) -> FloatArray:
         # Along the path, log a_k = z_k − log Σ e^{z_j}, hence with m = Σ a_j z1_j and c_k = z1_k − m:
@@ -141,7 +139,7 @@ class SoftmaxSquaredError:
         centered = z1 - (a * z1).sum(axis=0)
         shift = (a * z2).sum(axis=0) + (a * centered * z1).sum(axis=0)
         r2 = a * (centered * centered + z2 - shift)
-        return r2 if self.root_weights is None else r2 * self.root_weights
+        return _times(r2, self.root_weights)
 
 
 _SMALLEST_SHARE = 1e-150
@@ -224,7 +222,13 @@ class LogisticCrossEntropy:
 
 
 def _times(values: FloatArray, root_weights: FloatArray | None) -> FloatArray:
-    return values if root_weights is None else values * root_weights
+    """`values`, in place, times the root of each sample's weight."""
+    return values if root_weights is None else np.multiply(values, root_weights, out=values)
+
+
+def _half_square(residual: FloatArray) -> float:
+    r = residual.ravel()
+    return 0.5 * float(r @ r)
 
 
 LossOf = Callable[[Activation, FloatArray, "FloatArray | None"], Loss]

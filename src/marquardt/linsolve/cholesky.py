@@ -9,7 +9,7 @@ import numpy as np
 from marquardt._lapack import dpotrf, dpotri, dpotrs
 from marquardt._types import FloatArray
 from marquardt.jacobian import Jacobian
-from marquardt.linsolve.system import DampedSystem, SingularSystemError
+from marquardt.linsolve.system import DampedSystem, SingularSystemError, right_hand_side
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,7 @@ class CholeskyFactor:
     def solve(
         self, residual: FloatArray, offset: FloatArray | None = None, gradient: FloatArray | None = None
     ) -> FloatArray:
-        rhs = gradient
-        if rhs is None:
-            rhs = self.jacobian.rmv(residual)
-            if offset is not None:
-                rhs += offset
+        rhs = right_hand_side(self.jacobian, residual, offset, gradient)
         solution, _ = dpotrs(self.lower, rhs, lower=1)
         return np.negative(solution, out=solution)
 

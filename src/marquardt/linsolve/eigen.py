@@ -9,7 +9,7 @@ from scipy.linalg import LinAlgError, eigh
 
 from marquardt._types import FloatArray
 from marquardt.jacobian import Jacobian
-from marquardt.linsolve.system import DampedSystem, SingularSystemError
+from marquardt.linsolve.system import DampedSystem, SingularSystemError, right_hand_side
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,7 @@ class EigenFactor:
     def solve(
         self, residual: FloatArray, offset: FloatArray | None = None, gradient: FloatArray | None = None
     ) -> FloatArray:
-        rhs = gradient
-        if rhs is None:
-            rhs = self.system.jacobian.rmv(residual)
-            if offset is not None:
-                rhs += offset
+        rhs = right_hand_side(self.system.jacobian, residual, offset, gradient)
         turned = self.system.vectors.T @ (rhs / self.system.roots)
         turned /= -self.shifted
         return (self.system.vectors @ turned) / self.system.roots

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
+
 from marquardt._types import FloatArray
 from marquardt.jacobian import Jacobian
 
@@ -70,3 +72,13 @@ class LinearSolver(Protocol):
         A system given as `recycle` hands over its buffers and must not be used again.
         """
         ...
+
+
+def right_hand_side(
+    jacobian: Jacobian, residual: FloatArray, offset: FloatArray | None, gradient: FloatArray | None
+) -> FloatArray:
+    """Jᵀ residual + offset, for the factors in parameter space; `gradient` is the same where it is at hand."""
+    if gradient is not None:
+        return gradient
+    rhs = jacobian.rmv(residual)
+    return rhs if offset is None else np.add(rhs, offset, out=rhs)

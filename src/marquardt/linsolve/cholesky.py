@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from marquardt._lapack import dpotrf, dpotri, dpotrs
+from marquardt._lapack import dpotrf, dpotrs, dtrtri
 from marquardt._types import FloatArray
 from marquardt.jacobian import Jacobian
 from marquardt.linsolve.system import DampedSystem, SingularSystemError, right_hand_side
@@ -77,5 +77,7 @@ class CholeskyFactor:
         return float(self.inverse_diagonal().sum())
 
     def inverse_diagonal(self) -> FloatArray:
-        inverse, _ = dpotri(self.lower, lower=1)
-        return inverse.diagonal().copy()
+        # A⁻¹ = L⁻ᵀL⁻¹, of which only the column norms of L⁻¹ are needed: half of the flops of dpotri
+        inverse, _ = dtrtri(self.lower, lower=1)
+        inverse = np.tril(inverse)  # above the diagonal may stand anything
+        return np.einsum("ij,ij->j", inverse, inverse)

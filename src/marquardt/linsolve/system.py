@@ -77,7 +77,7 @@ class LinearSolver(Protocol):
 def right_hand_side(
     jacobian: Jacobian, residual: FloatArray, offset: FloatArray | None, gradient: FloatArray | None
 ) -> FloatArray:
-    """Jᵀ residual + offset, for the factors in parameter space; `gradient` is the same where it is at hand."""
+    """Jᵀ residual + offset, for factors in parameter space; `gradient` is the same where it is at hand."""
     if gradient is not None:
         return gradient
     rhs = jacobian.rmv(residual)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from marquardt import MLP, Input, Linear, Logistic, NetworkProblem, Softmax, Stopping, Tanh, minimize
-from marquardt.losses import LogisticCrossEntropy, SoftmaxCrossEntropy, cross_entropy
+from marquardt.losses import LogisticCrossEntropy, SoftmaxCrossEntropy, cross_entropy, squared_error
 
 LOSSES = {"softmax": SoftmaxCrossEntropy, "logistic": LogisticCrossEntropy}
 
@@ -101,3 +101,27 @@ def test_gauss_newton_direction_agrees_with_the_gradient_of_the_cost():
         step[i] = 1e-6
         gradient[i] = (problem.cost(w + step) - problem.cost(w - step)) / 2e-6
     np.testing.assert_allclose(problem.linearize(w).gradient, gradient, atol=1e-7)
+
+
+@pytest.mark.parametrize("loss", [cross_entropy, squared_error])
+@pytest.mark.parametrize("units", [1, 2])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_output_layer_is_resolved_by_a_damped_gauss_newton_step(loss, units, weighted):
+    """Against dense algebra on the columns of the Jacobian that belong to it."""
+    rng = np.random.default_rng(2)
+    network = MLP([Input(2), Tanh(3), Logistic(units)])
+    y = rng.integers(0, 2, (30, units)).astype(float)
+    weights = rng.uniform(0.5, 2.0, 30) if weighted else None
+    problem = NetworkProblem(
+        network, rng.standard_normal((30, 2)), y, sample_weight=weights, alpha=0.1, loss=loss
+    )
+    w = 0.3 * rng.standard_normal(network.n_params)
+    w.flags.writeable = False
+    at, block = problem.linearize(w), network.blocks[-1]
+    J = at.jacobian.dense()[:, block]
+    prior = problem.prior[block]
+    step = np.linalg.solve(J.T @ J + np.diag(prior + 0.3), J.T @ at.residual + prior * w[block])
+    resolved = problem.resolve_output(w, 0.3, None)
+    np.testing.assert_allclose(resolved[block], w[block] - step, rtol=1e-9)
+    np.testing.assert_array_equal(resolved[: block.start], w[: block.start])
+    np.testing.assert_allclose(problem.resolve_output(w, 0.3, np.ones(len(w))), resolved, rtol=1e-9)

@@ -16,13 +16,16 @@ from marquardt import (
     Input,
     Linear,
     LMRegressor,
+    Logistic,
     NetworkProblem,
+    Softmax,
     Stopping,
     Tanh,
     minimize,
 )
 from marquardt.estimators import training_memory
 from marquardt.estimators.training_memory import check_training_memory, training_bytes
+from marquardt.losses import cross_entropy
 
 X = np.random.default_rng(0).normal(size=(50, 4))
 
@@ -98,3 +101,22 @@ def test_the_estimate_is_near_the_peak(hidden, n_samples, solver):
     tracemalloc.stop()
     estimate = sum(training_bytes(network.sizes, n_samples, solver).values())
     assert 0.5 * estimate < peak < 2 * estimate + 64e6
+
+
+def test_a_softmax_of_many_classes_counts_the_coupling_of_its_outputs(one_gigabyte):
+    check_training_memory(Input(4) >> Tanh(3) >> Logistic(200), 1000, Cholesky())
+    with pytest.raises(MemoryError, match=r"coupled outputs 1.12 GB"):
+        check_training_memory(Input(4) >> Tanh(3) >> Softmax(200), 1000, Cholesky())
+
+
+def test_the_estimate_of_a_softmax_is_near_the_peak():
+    rng = np.random.default_rng(0)
+    network, n = Input(2) >> Tanh(3) >> Softmax(60), 500
+    labels = np.eye(60)[rng.integers(0, 60, n)]
+    problem = NetworkProblem(network, rng.normal(size=(n, 2)), labels, loss=cross_entropy)
+    tracemalloc.start()
+    minimize(problem, 0.1 * rng.normal(size=network.n_params), stopping=Stopping(max_iter=3))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    estimate = sum(training_bytes(network.sizes, n, Auto(), mixed_outputs=True).values())
+    assert 0.7 < estimate / peak < 1.5

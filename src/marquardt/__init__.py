@@ -34,12 +34,14 @@ from marquardt.trainer.signals import StopTraining
 from marquardt.trainer.trainer import LevenbergMarquardt
 
 if TYPE_CHECKING:
+    from marquardt.estimators.classifier import LMClassifier
     from marquardt.estimators.regressor import LMRegressor
     from marquardt.files.persistence import load, save
 
 __version__ = "0.1.0"
 
 _LAZY = {
+    "LMClassifier": "marquardt.estimators.classifier",
     "LMRegressor": "marquardt.estimators.regressor",
     "load": "marquardt.files.persistence",
     "save": "marquardt.files.persistence",
@@ -65,6 +67,7 @@ __all__ = [
     "Identity",
     "Input",
     "Iteration",
+    "LMClassifier",
     "LMRegressor",
     "LeastSquaresFit",
     "LevenbergMarquardt",

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,61 +21,23 @@ from numpy.typing import ArrayLike
 from marquardt._types import FloatArray
 from marquardt.curvature import Curvature
 from marquardt.evidence_result import EvidenceResult
-from marquardt.linsolve import Factor, SingularSystemError
+from marquardt.linsolve import SingularSystemError
 from marquardt.method import Method, Reason, State
 from marquardt.posterior import Posterior
 from marquardt.precisions import (
     Evidence,
     PrecisionModel,
     PrecisionRule,
-    Precisions,
-    changes,
     constant_log_evidence,
-    spread_of,
 )
 from marquardt.prior_groups import Grouping, input_groups
 from marquardt.problem import NetworkProblem
 from marquardt.result import History, Iteration, Result, Status
+from marquardt.schedule import Schedule
 from marquardt.stopping import Stopping
 
 _INNER = {Status.COST_TOLERANCE, Status.STEP_TOLERANCE, Status.GRADIENT_TOLERANCE}
 """Ends of a plain fit that are, here, the mode under the present precisions."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """When the precisions are re-estimated, and when they have converged.
-
-    Parameters
-    ----------
-    near : float
-        Re-estimate after a step that lowered the cost by less than this fraction ...
-    every : int
-        ... and at the latest after so many steps.  Earlier than that, γ of weights far from their mode drives
-        all of them to zero: from Glorot's start the textbook order of after every step collapses.
-    sweeps : int
-        Re-estimations at a time, at fixed w and JᵀJ.
-    window : int
-        The run has converged when over the last `window` re-estimations the effective parameters stay
-        within `gamma_tolerance` of γ/10 (of 1 below γ = 10), the log evidence within `evidence_tolerance`,
-        and the last step lowered the cost by less than `cost_tolerance` of it.
-    """
-
-    near: float = 1e-2
-    every: int = 3
-    sweeps: int = 3
-    window: int = 5
-    gamma_tolerance: float = 0.02
-    evidence_tolerance: float = 0.02
-    cost_tolerance: float = 1e-5
-
-    def __post_init__(self) -> None:
-        for name in ("every", "sweeps", "window"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)!r} must be an integer >= 1")
-        for name in ("near", "gamma_tolerance", "evidence_tolerance", "cost_tolerance"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name}={getattr(self, name)!r} must be >= 0")
 
 
 def maximize_evidence(
@@ -130,11 +92,11 @@ def maximize_evidence(
     >>> from marquardt import Input, Linear
     >>> X, noise = np.linspace(-1, 1, 40)[:, None], 0.1 * np.random.default_rng(0).normal(size=40)
     >>> fit = maximize_evidence(NetworkProblem(Input(1) >> Linear(1), X, X[:, 0] + noise), [0.0, 0.0])
-    >>> fit.result.status, round(fit.noise_sd, 2), round(fit.n_effective, 1)
-    (<Status.EVIDENCE: ...>, 0.1, 1.0)
+    >>> fit.result.status.name, round(fit.noise_sd, 2), round(fit.n_effective, 1)
+    ('EVIDENCE', 0.08, 1.3)
     """
     if not problem.sums_squares:
-        raise ValueError("the evidence needs a squared error: cross-entropy has no noise precision to estimate")
+        raise ValueError("the evidence needs a squared error: cross-entropy has no noise precision")
     run = _Run(
         problem,
         groups,
@@ -160,26 +122,16 @@ class _Run:
         stopping: Stopping,
         callback: Callable[[Iteration], bool | None] | None,
     ) -> None:
-        weights = problem.sample_weight
-        total = problem.n_samples if weights is None else float(weights.sum())
-        self.model = PrecisionModel(
-            groups(problem.network),
-            float(total * problem.network.n_outputs),
-            spread_of(problem.targets, weights),
-            rule,
-        )
+        self.model = PrecisionModel.of(problem, groups(problem.network), rule)
         self.method, self.schedule, self.stopping, self.callback = method, schedule, stopping, callback
         self.precisions = self.model.start()
-        self.problem = problem.with_prior(self._prior(self.precisions))
+        self.problem = problem.with_prior(self.model.prior(self.precisions))
         self.state: State | None = None
         self.history, self.updates, self.guards = History(), list[Evidence](), Counter[str]()
         self.best: tuple[Evidence, FloatArray] | None = None
         self.since = 0  # steps since the last re-estimation
         self.error: BaseException | None = None
         self.clock = time.perf_counter()
-
-    def _prior(self, precisions: Precisions) -> FloatArray:
-        return self.model.groups.spread(precisions.ratio)
 
     # -- the loop ------------------------------------------------------------------------------
 
@@ -198,7 +150,8 @@ class _Run:
     def _record(self, state: State) -> Reason | None:
         record = state.record(len(self.history), time.perf_counter() - self.clock)
         self.history.append(record)
-        reason = self.stopping.reason(record, float(np.linalg.norm(state.at.w)), 0)
+        with np.errstate(over="ignore"):
+            reason = self.stopping.reason(record, float(np.linalg.norm(state.at.w)), 0)
         if self.callback is not None:
             try:
                 stop = self.callback(record)
@@ -240,43 +193,17 @@ class _Run:
         precisions = self.precisions
         evidence = None
         for _ in range(self.schedule.sweeps):
-            evidence = self._evidence(curvature, w, sse, precisions)
+            evidence = self.model.evidence_of(curvature, w, sse, precisions, self.guards)
             self._keep_best(evidence, w)
             precisions = self.model.reestimated(evidence, w, sse, self.guards)
         assert evidence is not None
-        problem = self.problem.with_prior(self._prior(precisions))
+        problem = self.problem.with_prior(self.model.prior(precisions))
         self.updates.append(evidence)
         moved = _under(problem, replace(state, system=curvature.system), curvature)
         # one statement, so that Ctrl-C finds the three of them in step
         self.state, self.problem, self.precisions, self.since = moved, problem, precisions, 0
-        return self._converged(at_mode or state.decrease <= self.schedule.cost_tolerance * state.at.cost)
-
-    def _evidence(self, curvature: Curvature, w: FloatArray, sse: float, precisions: Precisions) -> Evidence:
-        """With β lowered where the Hessian would be singular."""
-        factor: Factor | None = None
-        while factor is None:
-            try:
-                factor = curvature.factor(self._prior(precisions))
-            except SingularSystemError:
-                if not precisions.noise > 1e-300:
-                    raise
-                precisions = replace(precisions, noise=precisions.noise / self.model.rule.factor)
-                self.guards["singular"] += 1
-        return self.model.evidence(factor, w, sse, precisions)
-
-    def _converged(self, at_mode: bool) -> Reason | None:
-        schedule = self.schedule
-        if not at_mode or len(self.updates) < schedule.window:
-            return None
-        gamma, evidence = changes(self.updates, schedule.window)
-        total = self.updates[-1].total
-        if gamma > schedule.gamma_tolerance * max(1.0, 0.1 * total) or evidence > schedule.evidence_tolerance:
-            return None
-        return (
-            Status.EVIDENCE,
-            f"log evidence {self.updates[-1].log_evidence:.6g} changed by {evidence:.2g} and effective "
-            f"parameters {total:.4g} by {gamma:.2g} in {schedule.window} re-estimations",
-        )
+        converged = self.schedule.converged(self.updates, 0.0 if at_mode else state.decrease / state.at.cost)
+        return None if converged is None else (Status.EVIDENCE, converged)
 
     def _keep_best(self, evidence: Evidence, w: FloatArray) -> None:
         value = evidence.log_evidence
@@ -301,7 +228,7 @@ class _Run:
             self._measure_last(self.state)
         evidence, w = self.best or (self._unknown(), self.state.at.w)
         notes = self.model.notes(self.guards)
-        prior = self._prior(evidence.precisions)
+        prior = self.model.prior(evidence.precisions)
         problem = self.problem.with_prior(prior)
         posterior = None
         if started:
@@ -309,7 +236,8 @@ class _Run:
                 posterior = Posterior.at(problem, w, prior, evidence.precisions.noise)
             except (SingularSystemError, MemoryError) as error:
                 notes.append(f"no error bars: {error}")
-        result = self._plain_result(w, problem.cost(w), status, numbers)
+        cost = problem.cost(w) if started else self.state.at.cost
+        result = self._plain_result(w, cost, status, numbers)
         limit = self.model.noise_limit
         constant = constant_log_evidence(self.problem.targets, self.problem.sample_weight, limit)
         if constant >= evidence.log_evidence:
@@ -344,13 +272,14 @@ class _Run:
 
     def _measure_last(self, state: State) -> None:
         """The evidence where the run ended."""
-        at = self.problem.linearize(state.at.w)
+        at = state.at
         curvature = Curvature(self.method.solver, at.jacobian)
         try:
             sse = float(at.residual @ at.residual)
-            self._keep_best(self._evidence(curvature, at.w, sse, self.precisions), at.w)
+            evidence = self.model.evidence_of(curvature, at.w, sse, self.precisions, self.guards)
         except SingularSystemError:
-            pass  # then an earlier one is the best
+            return  # then an earlier one is the best
+        self._keep_best(evidence, at.w)
 
     def _unknown(self) -> Evidence:
         return Evidence(self.precisions, np.full(len(self.model.groups), np.nan), -np.inf)

@@ -23,14 +23,15 @@ F. D. Foresee, M. T. Hagan, "Gauss-Newton approximation to Bayesian learning", I
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from marquardt._types import FloatArray
-from marquardt.linsolve import Factor
+from marquardt.curvature import Curvature
+from marquardt.linsolve import Factor, SingularSystemError
 from marquardt.prior_groups import PriorGroups
+from marquardt.problem import NetworkProblem
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,10 @@ class PrecisionRule:
     ----------
     shape, rate : float
         a and b of the Gamma hyperprior of every α_g.  α_g of a group that the data do not need ends near a/b.
+    initial : float
+        α of every group at the start, with noise of a tenth of the variance of the targets.  Smaller values
+        let the network overfit before the first re-estimation, larger ones drive its weights to zero
+        (`benchmarks/evidence.py`).
     factor : float
         No precision changes by more than this in one re-estimation.
     least_freedom : float
@@ -81,6 +86,7 @@ class PrecisionRule:
 
     shape: float = 1e-3
     rate: float = 1e-5
+    initial: float = 1.0
     factor: float = 10.0
     least_freedom: float = 0.05
     largest_noise_precision: float = 1e10
@@ -97,9 +103,10 @@ class PrecisionRule:
                 f"least_freedom={self.least_freedom!r} must be between 0 and 1, and "
                 f"largest_noise_precision={self.largest_noise_precision!r} positive"
             )
-        if not 0 < self.smallest < self.largest:
+        if not 0 < self.smallest <= self.initial <= self.largest:
             raise ValueError(
-                f"smallest={self.smallest!r} must be positive and below largest={self.largest!r}"
+                f"smallest={self.smallest!r}, initial={self.initial!r} and largest={self.largest!r} must be "
+                "positive and in this order"
             )
 
 
@@ -113,14 +120,47 @@ class PrecisionModel:
     target_variance: float
     rule: PrecisionRule
 
+    @classmethod
+    def of(cls, problem: NetworkProblem, groups: PriorGroups, rule: PrecisionRule) -> PrecisionModel:
+        """For the data of a problem."""
+        weights = problem.sample_weight
+        total = problem.n_samples if weights is None else float(weights.sum())
+        variance = spread_of(problem.targets, weights)
+        return cls(groups, float(total * problem.network.n_outputs), variance, rule)
+
+    def prior(self, precisions: Precisions) -> FloatArray:
+        """S₀ (p,)."""
+        return self.groups.spread(precisions.ratio)
+
     @property
     def noise_limit(self) -> float:
         """Largest β."""
         return self.rule.largest_noise_precision / self.target_variance
 
     def start(self) -> Precisions:
-        """Noise of a tenth of the variance of the targets, and nearly free weights."""
-        return Precisions(np.full(len(self.groups), 0.01), 10.0 / self.target_variance)
+        """Where the search for the precisions begins."""
+        return Precisions(np.full(len(self.groups), self.rule.initial), 10.0 / self.target_variance)
+
+    def evidence_of(
+        self, curvature: Curvature, w: FloatArray, sse: float, precisions: Precisions, guards: Counter[str]
+    ) -> Evidence:
+        """The evidence at w, with β lowered where the Hessian would be singular.
+
+        Raises
+        ------
+        SingularSystemError
+            When no β helps.
+        """
+        while True:
+            try:
+                factor = curvature.factor(self.prior(precisions))
+            except SingularSystemError:
+                if not precisions.noise > 1e-300:
+                    raise
+                precisions = replace(precisions, noise=precisions.noise / self.rule.factor)
+                guards["singular"] += 1
+            else:
+                return self.evidence(factor, w, sse, precisions)
 
     def evidence(self, factor: Factor, w: FloatArray, sse: float, precisions: Precisions) -> Evidence:
         """The evidence of `precisions` at w, from the factor of JᵀJ + S₀ there."""
@@ -140,9 +180,10 @@ class PrecisionModel:
         if free < rule.least_freedom * N:
             free = rule.least_freedom * N
             guards["freedom"] += 1
-        beta = free / max(sse, np.finfo(float).tiny)
-        if beta > self.noise_limit:
-            beta = self.noise_limit
+        beta = self.noise_limit
+        if sse * beta > free:
+            beta = free / sse
+        else:
             guards["noise"] += 1
         squares = self.groups.sums(w * w) + 2.0 * rule.rate
         # a group whose weights are all zero, without a hyperprior: as precise as it gets
@@ -189,7 +230,7 @@ def constant_log_evidence(targets: FloatArray, weights: FloatArray | None, noise
     total = float(targets.shape[1] if weights is None else weights.sum())
     n = total * len(targets)
     sse = float(np.sum(centered**2 if weights is None else centered**2 * weights))
-    beta = min(n / max(sse, np.finfo(float).tiny), noise_limit)
+    beta = noise_limit if sse * noise_limit <= n else n / sse
     return 0.5 * (n * np.log(beta / (2.0 * np.pi)) - beta * sse - len(targets) * np.log(max(total, 1.0)))
 
 
@@ -202,11 +243,3 @@ def spread_of(targets: FloatArray, weights: FloatArray | None) -> float:
         if variance > 1e-24 * float(np.max(targets**2)):
             return variance
     return 1.0
-
-
-def changes(updates: Sequence[Evidence], window: int) -> tuple[float, float]:
-    """Ranges of γ and of the log evidence over the last `window` updates."""
-    last = updates[-window:]
-    gammas = [update.total for update in last]
-    evidences = [update.log_evidence for update in last]
-    return max(gammas) - min(gammas), max(evidences) - min(evidences)

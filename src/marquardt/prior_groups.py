@@ -47,7 +47,7 @@ class PriorGroups:
 
     def sums(self, values: FloatArray) -> FloatArray:
         """Σ over each group of `values` (n_params,): (G,)."""
-        return np.bincount(self.index, values, minlength=len(self))
+        return np.bincount(self.index, values, minlength=len(self)).astype(float, copy=False)
 
     def spread(self, values: FloatArray) -> FloatArray:
         """`values` (G,) for each parameter: (n_params,)."""

@@ -225,7 +225,8 @@ class NetworkProblem:
         same_prior = priors is None or bool((priors == priors[0]).all())
         if seed.shape[0] == 1 and seed.ndim == 2 and same_prior and isinstance(damping, float):
             # all outputs have the same small matrix
-            weighted = inputs if self._loss.root_weights is None else inputs * seed[0]
+            plain = self._loss.linear and self._loss.root_weights is None  # the seed is 1
+            weighted = inputs if plain else inputs * seed[0]
             first = None if priors is None else priors[0]
             step = ridge_step(weighted, residual, own.reshape(rows, columns), first, damping)
             return None if step is None else step.ravel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -63,7 +63,7 @@ _validated: Any = validate_data  # its own annotations are guesses from its defa
 
 def checked_inputs(estimator: BaseEstimator, X: ArrayLike) -> FloatArray:
     """X (n_samples, n_features) as float64, with the columns of the fit."""
-    with _advice_for_text():
+    with _advice_for_text("X"):
         return _validated(estimator, X, dtype=np.float64, reset=False)
 
 
@@ -96,12 +96,13 @@ def checked_labels(
 
     Rows of weight zero are left out.
     """
+    labels: Any
     with _advice_for_text("X"):
         inputs, labels = _validated(
             estimator, X, y, dtype=np.float64, order="C", multi_output=True, ensure_min_samples=2
         )
     check_classification_targets(labels)
-    if issparse(labels):
+    if issparse(cast(object, labels)):
         labels = labels.toarray()
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = column_or_1d(labels, warn=True)

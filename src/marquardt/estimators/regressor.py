@@ -21,6 +21,8 @@ from marquardt.estimators.network_training import (
     train,
 )
 from marquardt.estimators.regression_task import Scalers, r2_scores
+from marquardt.estimators.scaling import Scaler
+from marquardt.estimators.starts import Starts
 from marquardt.estimators.training_rows import TrainingRows
 from marquardt.estimators.training_task import TrainingTask
 from marquardt.initialization import Initialization
@@ -28,6 +30,8 @@ from marquardt.linsolve import LinearSolver
 from marquardt.lm import Callback
 from marquardt.method import Geodesic
 from marquardt.models.layers import Linear
+from marquardt.models.mlp import MLP
+from marquardt.result import History, Result, Status
 
 
 class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -128,6 +132,23 @@ class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     """
 
     _parameter_constraints = REGRESSOR_CONSTRAINTS
+
+    network_: MLP
+    w_: FloatArray
+    x_scaler_: Scaler
+    y_scaler_: Scaler
+    result_: Result
+    history_: History
+    status_: Status
+    message_: str
+    n_iter_: int
+    loss_: float
+    loss_curve_: list[float]
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    starts_: Starts
+    n_layers_: int
+    n_outputs_: int
 
     def __init__(
         self,

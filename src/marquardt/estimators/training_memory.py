@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from marquardt._memory import available_bytes, readable
 from marquardt.linsolve import QR, Auto, Cholesky, Dual, Eigen, LinearSolver
+from marquardt.models.layers import Softmax
 from marquardt.models.mlp import MLP
 
 _SMALL = 100e6
@@ -22,7 +23,9 @@ _SYSTEM: dict[type, Callable[[int, int], float]] = {
 """Bytes of the damped system, for n residuals and p parameters."""
 
 
-def training_bytes(sizes: Sequence[int], n_samples: int, solver: LinearSolver) -> dict[str, float]:
+def training_bytes(
+    sizes: Sequence[int], n_samples: int, solver: LinearSolver, mixed_outputs: bool = False
+) -> dict[str, float]:
     """About how many bytes the training of a network takes at its peak, by what they are for.
 
     Parameters
@@ -32,6 +35,8 @@ def training_bytes(sizes: Sequence[int], n_samples: int, solver: LinearSolver) -
     n_samples : int
     solver : LinearSolver
         A kind that is not ours counts nothing for its system.
+    mixed_outputs : bool
+        Whether the outputs are a softmax: the curvature of its loss couples every two of them.
 
     Examples
     --------
@@ -45,10 +50,12 @@ def training_bytes(sizes: Sequence[int], n_samples: int, solver: LinearSolver) -
     # sensitivities, the second derivative, and temporaries (measured: 12 to 14 for one output)
     units = (12 + 2 * n_outputs) * hidden + 6 * n_outputs + 4 * sizes[0]
     system = _SYSTEM.get(type(solver))
+    curvature = {"coupled outputs": 8.0 * 3.5 * n_samples * n_outputs**2} if mixed_outputs else {}  # measured
     return {
         "parameters and steps": 8.0 * 12 * p,
         "activations": 8.0 * n_samples * units,
         "damped system": 0.0 if system is None else system(n_samples * n_outputs, p),
+        **curvature,
     }
 
 
@@ -65,7 +72,8 @@ def check_training_memory(network: MLP, n_samples: int, solver: LinearSolver, co
     MemoryError
         The message says what is needed, what is free, and what to choose instead.
     """
-    parts = training_bytes(network.sizes, n_samples, solver)
+    mixed = isinstance(network.layers[-1], Softmax)
+    parts = training_bytes(network.sizes, n_samples, solver, mixed)
     need = copies * sum(parts.values())
     free = available_bytes() if need > _SMALL else None
     if free is None or need <= free:
@@ -85,9 +93,11 @@ def check_training_memory(network: MLP, n_samples: int, solver: LinearSolver, co
 def _smaller_network(network: MLP, n_samples: int, solver: LinearSolver, free: float) -> str:
     """How many units would fit, as advice."""
 
+    mixed = isinstance(network.layers[-1], Softmax)
+
     def fits(units: int) -> bool:
         sizes = (network.n_inputs, units, network.n_outputs)
-        return sum(training_bytes(sizes, n_samples, solver).values()) <= free
+        return sum(training_bytes(sizes, n_samples, solver, mixed).values()) <= free
 
     low, high = 0, sum(network.sizes[1:-1]) + 1  # fits(low) is taken for granted, fits(high) is not
     while high - low > 1:

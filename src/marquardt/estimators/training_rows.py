@@ -83,6 +83,10 @@ class TrainingRows:
         """In scaled units."""
         return TrainingRows(x.transform(self.X), y.transform(self.y), self.weights)
 
+    def scaled_inputs(self, x: Scaler) -> TrainingRows:
+        """With inputs in scaled units, targets as they are."""
+        return TrainingRows(x.transform(self.X), self.y, self.weights)
+
 
 def _shares(strata: np.ndarray) -> FloatArray:
     """How far through its stratum each row is, in (0, 1); infinite for the last one, which stays."""

@@ -43,8 +43,14 @@ def save(model: TableModel | LMRegressor, path: str | os.PathLike[str]) -> None:
     if isinstance(model, TableModel):
         header, arrays = _table_model_data(model)
     else:
-        from marquardt.files.regressor_file import regressor_data  # scikit-learn comes with it
+        from marquardt.estimators.regressor import LMRegressor  # scikit-learn comes with them
+        from marquardt.files.regressor_file import regressor_data
 
+        if not isinstance(model, LMRegressor):
+            raise ModelFileError(
+                f"{type(model).__name__} cannot be saved to a model file, only LMRegressor and TableModel "
+                f"can; joblib.dump takes it, but open such a file only where you trust its source"
+            )
         header, arrays = regressor_data(model)
         header["kind"] = "regressor"
     write_archive(path, {"written_by": __version__, **header}, arrays)

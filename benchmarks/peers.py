@@ -110,13 +110,13 @@ def report(task: Task, runs: dict, compilation: dict, missing: dict, cap: float)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--tasks", default=",".join(PEER_TASKS))
-    parser.add_argument("--solvers", default=",".join(SOLVERS))
+    parser.add_argument("--solvers", default=";".join(SOLVERS), help="separated by semicolons")
     parser.add_argument("--starts", type=int, default=20)
     parser.add_argument("--cap", type=float, default=20.0, help="seconds a run may take")
     parser.add_argument("--name", default="peers", help="of the files under results/")
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # the peers' own
-    names = options.solvers.split(",")
+    names = options.solvers.split(";")
     if OURS not in names:
         names.insert(0, OURS)
     texts, data = [], {}

@@ -207,8 +207,8 @@ def test_demo_names_are_those_of_the_datasets():
             "test_fraction=1.5 must be at least 0 and below 1",
         ),
         (["small.csv", "-t", "answer", "--alpha", "-1"], "alpha"),
-        (["small.csv", "-t", "answer", "--starts", "0"], "n_starts"),
-        (["small.csv", "-t", "answer", "--max-iter", "-5"], "max_iter"),
+        (["small.csv", "-t", "answer", "--starts", "0"], "--starts"),
+        (["small.csv", "-t", "answer", "--max-iter", "-5"], "--max-iter"),
         (["small.csv", "-t", "answer", *QUICK, "-o", "no/a.marquardt"], "Create the folder "),
         (["small.csv", "-t", "answer", *QUICK, "--html", "no/a.html"], "Create the folder "),
     ],
@@ -378,3 +378,9 @@ def test_a_terminal_without_unicode(folder):
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     outcome = subprocess.run(command, env=environment, capture_output=True, check=True)
     assert b"[[Scores]]" in outcome.stdout and outcome.stderr == b""
+
+
+@pytest.mark.parametrize("option", ["--alpha", "--starts", "--max-iter", "--seed"])
+def test_a_number_out_of_range_names_its_option(folder, option):
+    outcome = RUNNER.invoke(app, ["fit", "small.csv", "--target", "y", option, "-3"])
+    assert outcome.exit_code == 2 and option in outcome.output and "LMRegressor" not in outcome.output

@@ -183,3 +183,19 @@ def test_json():
     assert data["columns"][0]["changes"] == {"answer": 4.8}
     record = replace(RECORD, held_out=Outcome(np.ones((2, 1)), np.ones((2, 1))))
     assert json_report(record)["scores"]["answer"]["held_out"]["R2"] is None
+
+
+def test_short_names_and_negative_importances_stay_in_line():
+    effects = (
+        ColumnEffect("a", 0.5, 0.1, "0", "1", (1.0,)),
+        ColumnEffect("b", -0.004, 0.011, "0", "1", (1.0,)),
+    )
+    lines = text_report(replace(small_model().record, effects=effects)).splitlines()
+    head = next(line for line in lines if "effect, from low" in line)
+    assert head.split()[:2] == ["column", "importance"]
+    assert {line.index("0 to 1:") for line in lines if "0 to 1:" in line} == {head.index("effect,")}
+
+
+def test_an_importance_that_overflows_does_not_end_the_report():
+    effects = (ColumnEffect("a", float("nan"), float("nan"), "0", "1", (1e300,)),)
+    assert "nan ± nan" in text_report(replace(small_model().record, effects=effects))

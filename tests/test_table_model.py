@@ -105,10 +105,10 @@ def test_effects_of_a_known_function():
     )
     encoder = TableEncoder.fit(table)
 
-    def predict(frame):
-        return (2 * frame["a"] + (frame["b"] == "y")).to_numpy(dtype=float)[:, np.newaxis]
+    def predict(X):  # inputs: a, b=x, b=y, c
+        return (2 * X[:, 0] + X[:, 2])[:, np.newaxis]
 
-    a, b, c = column_effects(predict, encoder, table, predict(table), seed=0)
+    a, b, c = column_effects(predict, encoder, table, predict(encoder.transform(table)), seed=0)
     assert (a.low, a.high) == ("0.1", "0.9") and a.changes[0] == pytest.approx(1.6)
     assert (b.low, b.high) == ("x", "y") and b.changes[0] == pytest.approx(1.0)
     assert c.importance == 0.0 and c.changes == (0.0,)
@@ -128,12 +128,39 @@ def test_many_rows_are_sampled(monkeypatch):
     encoder = TableEncoder.fit(table)
     seen = []
 
-    def predict(frame):
-        seen.append(len(frame))
-        return frame[["a"]].to_numpy()
+    def predict(X):
+        seen.append(len(X))
+        return X[:, :1].copy()
 
-    column_effects(predict, encoder, table, predict(table), 0)
+    column_effects(predict, encoder, table, predict(encoder.transform(table)), 0)
     assert max(seen[1:]) == 50
+
+
+def test_a_wide_table_is_encoded_once(monkeypatch):
+    """Encoded for every shuffle, 300 columns took ten minutes."""
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(8, 40))).rename(columns=str)
+    encoder, calls = TableEncoder.fit(table), []
+    encode = TableEncoder.encode
+    monkeypatch.setattr(TableEncoder, "encode", lambda *given: calls.append(1) or encode(*given))
+    effects = column_effects(lambda X: X[:, :1].copy(), encoder, table, table[["0"]].to_numpy(), 0)
+    assert len(calls) == 1 and effects[0].importance > 0 and effects[1].importance == 0
+
+
+def test_ctrl_c_while_the_columns_are_judged_keeps_the_fit(monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("marquardt.tables.model.column_effects", interrupted)
+    x = np.linspace(0, 1, 20)
+    model = fit_table(pd.DataFrame({"x": x, "y": 2 * x}), ["y"], FitOptions(hidden=(2,)))
+    assert model.record.effects == () and "interrupted" in " ".join(model.record.notes)
+
+
+@pytest.mark.parametrize("option", ["drop", "categorical"])
+def test_a_target_is_neither_dropped_nor_categorical(option):
+    table = pd.DataFrame({"x": [1.0, 2, 3, 4, 5], "y": [1.0, 3, 2, 5, 4]})
+    with pytest.raises(TableError, match=f"'y' .* take it out of --{option}"):
+        fit_table(table, ["y"], FitOptions(**{option: ("y",)}))
 
 
 def test_columns_that_move_together_are_told():

@@ -291,3 +291,10 @@ def test_as_numbers_leaves_the_input_alone():
     series = pd.Series(["1,5", "x", None])
     np.testing.assert_array_equal(as_numbers(series).to_numpy(), [1.5, np.nan, np.nan])
     assert series.tolist()[:2] == ["1,5", "x"]
+
+
+def test_repeated_columns_of_a_csv_are_refused(tmp_path):
+    """Not renamed to x.1 in silence, as pandas does."""
+    (tmp_path / "a.csv").write_text("x, x ,y\n1,2,3\n")
+    with pytest.raises(TableError, match="two columns of the name 'x': rename one"):
+        read_table(tmp_path / "a.csv")

@@ -35,7 +35,8 @@ class Entry:
 
 SOLVERS: dict[str, Entry] = {
     "marquardt": Entry("own", {}),
-    "scipy lm": Entry("scipy_lm", {}),
+    "scipy lm": Entry("scipy_lm", {"x_scale": None}),
+    "scipy lm, x_scale=1": Entry("scipy_lm", {"x_scale": 1.0}),
     "optimistix qr": Entry("optimistix_lm", {"linear_solver": "qr"}, compiles=True),
     "optimistix normal": Entry("optimistix_lm", {"linear_solver": "normal"}, compiles=True),
     "jaxopt cholesky": Entry("jaxopt_lm", {"materialize": True}, compiles=True),

@@ -1,7 +1,9 @@
 """SciPy's least_squares(method="lm"), that is MINPACK's lmder, given marquardt's exact Jacobian.
 
-Tolerances are at their least (SciPy asks for more than machine epsilon).  The goal is looked for in every
-residual SciPy asks for, and the run ends there: SciPy does not even pay for the rest of that iteration.
+``x_scale=None`` is the default: MINPACK scales by the columns of the Jacobian.  ``x_scale=1.0`` does not,
+which suits some networks better.  Tolerances are at their least (SciPy asks for more than machine epsilon).  The
+goal is looked for in every residual SciPy asks for, and the run ends there: SciPy does not even pay for
+the rest of that iteration.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from adapters.run import Finished, Run, Stopwatch
 _LEAST = 2.3e-16
 
 
-def prepare(task):
+def prepare(task, x_scale: float | None):
     from scipy.optimize import least_squares
 
     problem = task.problem()
@@ -39,7 +41,15 @@ def prepare(task):
 
         try:
             fit = least_squares(
-                residual, w0, jac=jacobian, method="lm", ftol=_LEAST, xtol=_LEAST, gtol=_LEAST, max_nfev=10**7
+                residual,
+                w0,
+                jac=jacobian,
+                method="lm",
+                x_scale=x_scale,
+                ftol=_LEAST,
+                xtol=_LEAST,
+                gtol=_LEAST,
+                max_nfev=10**7,
             )
             stop = f"status {fit.status}"
         except Finished:

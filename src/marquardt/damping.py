@@ -67,8 +67,7 @@ class Nielsen:
     """Nielsen's gain-ratio rule: λ falls smoothly with a good step and rises ever faster with bad ones.
 
     λ ← λ max(1/γ, 1 − (2ρ − 1)ᵖ) after an accepted step; λ ← λν, ν ← 2ν after a rejected one.
-    The start is `initial` times the largest diagonal entry of JᵀJ (over D).  The defaults are the paper's;
-    networks are trained with γ = 5, p = 1 (`marquardt.method.DEFAULT_DAMPING`).
+    The start is `initial` times the largest diagonal entry of JᵀJ (over D).  The defaults are the paper's.
 
     Parameters
     ----------

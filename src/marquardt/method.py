@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from marquardt._types import FloatArray
-from marquardt.damping import DampingRule, DampingState, Identity, Metric, Nielsen
+from marquardt.damping import DampingRule, DampingState, GainRatio, Identity, Metric
 from marquardt.linsolve import Auto, DampedSystem, Factor, LinearSolver, SingularSystemError
 from marquardt.problem import Linearization, Problem
 from marquardt.result import Iteration, Status
@@ -24,9 +24,11 @@ from marquardt.search import FirstImprovement, Found, Search, Trial
 
 Reason = tuple[Status, str]
 
-DEFAULT_DAMPING = Nielsen(smallest_factor=0.2, power=1)
-"""Nielsen's rule with 1/5 and p = 1 in place of the paper's 1/3 and p = 3: with acceleration and output
-re-solve steps beat their prediction, and fewer Jacobians are needed (`benchmarks/jacobian_counts.py`)."""
+DEFAULT_DAMPING = GainRatio(up=3.0, down=5.0)
+"""Thresholds 0.25 and 0.75, λ·3 and λ/5.  Chosen on `benchmarks/jacobian_counts.py` and the spirals of
+`benchmarks/peers.py` among Nielsen's rule (the paper's numbers, and 1/5 with p = 1), fixed factors from 1.2 to
+10, and this one: as few Jacobians as the best on smooth fits, and the fewest starts left behind on the
+spirals, where Nielsen's rule settles on plateaus."""
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,7 @@ def _columns(record: FitRecord) -> list[str]:
     if not record.effects:
         return []
     effects = sorted(record.effects, key=lambda effect: -effect.importance)
-    name_width = min(28, max(len(effect.name) for effect in effects) + 2)
+    name_width = min(28, max(len("column"), *(len(effect.name) for effect in effects)) + 2)
     largest = max(effects[0].importance, 1e-12)
     lines = [
         "importance: R² lost when the column is shuffled; effect: change of the mean prediction",
@@ -218,10 +218,11 @@ def _columns(record: FitRecord) -> list[str]:
     ]
     many = len(record.targets) > 1
     for effect in effects[:30]:
-        bar = "█" * round(10 * max(effect.importance, 0.0) / largest)
+        share = effect.importance / largest
+        bar = "█" * round(10 * share) if 0 < share < math.inf else ""  # NaN where squares overflow
         loss = f"{effect.importance:.3f} ± {effect.sd:.3f}"
         lines.append(
-            f"{_cut(effect.name, name_width - 2):<{name_width}}{loss}  {bar:<10}  "
+            f"{_cut(effect.name, name_width - 2):<{name_width}}{loss:<15}{bar:<10}  "
             f"{change_text(effect, record, many)}"
         )
     if len(effects) > 30:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,8 +14,8 @@ from marquardt.tables.fit_record import ColumnEffect
 if TYPE_CHECKING:
     import pandas as pd
 
-Predict = Callable[["pd.DataFrame"], FloatArray]
-"""Table (n_samples, n_columns) -> predictions (n_samples, n_targets)."""
+Predict = Callable[[FloatArray], FloatArray]
+"""Encoded rows (n_samples, n_features) -> predictions (n_samples, n_targets)."""
 
 ROWS = 2000  # more rows than this only cost time: the standard error of an importance is below 1 % then
 REPEATS = 10
@@ -31,7 +31,7 @@ def column_effects(
     Parameters
     ----------
     predict : callable
-        DataFrame -> (n_samples, n_targets).
+        Encoded rows (n_samples, n_features) -> (n_samples, n_targets).
     encoder : TableEncoder
     frame : pandas.DataFrame (n_samples, n_columns)
         Rows to judge on, held out where there are some.
@@ -46,24 +46,28 @@ def column_effects(
 
     References
     ----------
-    L. Breiman, "Random Forests", Machine Learning 45 (2001), section 10; computed by scikit-learn's
-    `permutation_importance`.
+    L. Breiman, "Random Forests", Machine Learning 45 (2001), section 10.
     """
-    from sklearn.inspection import permutation_importance
-
     if len(frame) < 3 or (np.ptp(y, axis=0) == 0).any():
         return ()
     if len(frame) > ROWS:
         chosen = np.sort(np.random.default_rng(seed).choice(len(frame), ROWS, replace=False))
         frame, y = frame.iloc[chosen], y[chosen]
-    frame = frame[[column.name for column in encoder.used]]
-    found: Any = permutation_importance(
-        _Predictor(predict), frame, y, scoring=_r2, n_repeats=REPEATS, random_state=seed
-    )
-    effects = []
-    for i, column in enumerate(encoder.used):
-        low, high, changes = _push(predict, column, frame)
-        mean, sd = float(found.importances_mean[i]), float(found.importances_std[i])
+    X = encoder.transform(frame)  # once: encoding for every shuffle costs minutes in a wide table
+    rng = np.random.default_rng(seed)
+    best = _r2(predict(X), y)
+    effects, start = [], 0
+    for column in encoder.used:
+        block = slice(start, start + len(column.feature_names))
+        start = block.stop
+        original = X[:, block].copy()
+        losses = []
+        for _ in range(REPEATS):
+            X[:, block] = original[rng.permutation(len(X))]
+            losses.append(best - _r2(predict(X), y))
+        low, high, changes = _push(predict, column, X, block, original)
+        X[:, block] = original
+        mean, sd = float(np.mean(losses)), float(np.std(losses))
         effects.append(ColumnEffect(column.name, mean, sd, low, high, tuple(float(c) for c in changes)))
     return tuple(effects)
 
@@ -93,36 +97,27 @@ def columns_that_move_together(encoder: TableEncoder, X: FloatArray) -> list[str
     return sentences + ([f"so do {len(pairs) - PAIRS} more pairs"] if len(pairs) > PAIRS else [])
 
 
-class _Predictor:
-    """The least that scikit-learn takes for a fitted estimator."""
-
-    def __init__(self, predict: Predict) -> None:
-        self.predict = predict
-
-    def fit(self, X: Any, y: Any) -> _Predictor:
-        del X, y
-        return self
-
-
-def _r2(predictor: _Predictor, frame: pd.DataFrame, y: FloatArray) -> float:
-    error = ((predictor.predict(frame) - y) ** 2).sum(axis=0)
+def _r2(prediction: FloatArray, y: FloatArray) -> float:
+    error = ((prediction - y) ** 2).sum(axis=0)
     return float(np.mean(1.0 - error / ((y - y.mean(axis=0)) ** 2).sum(axis=0)))
 
 
 def _push(
-    predict: Predict, column: NumericColumn | CategoricalColumn, frame: pd.DataFrame
+    predict: Predict,
+    column: NumericColumn | CategoricalColumn,
+    X: FloatArray,
+    block: slice,
+    original: FloatArray,
 ) -> tuple[str, str, FloatArray]:
-    """From where to where, and how far the mean prediction moves: (n_targets,)."""
+    """From where to where, and how far the mean prediction moves: (n_targets,).  Overwrites the block."""
+
+    def mean_with(values: FloatArray) -> FloatArray:
+        X[:, block] = values
+        return predict(X).mean(axis=0)
+
     if isinstance(column, CategoricalColumn):
-        means = np.array([_mean_with(predict, frame, column.name, value) for value in column.categories])
+        means = np.array([mean_with(row) for row in np.eye(len(column.categories))])
         first, last = int(np.argmin(means[:, 0])), int(np.argmax(means[:, 0]))
         return column.categories[first], column.categories[last], means[last] - means[first]
-    from marquardt.tables.columns import as_numbers
-
-    low, high = np.nanquantile(as_numbers(frame[column.name]).fillna(column.fill), QUANTILES)
-    change = _mean_with(predict, frame, column.name, high) - _mean_with(predict, frame, column.name, low)
-    return f"{low:.4g}", f"{high:.4g}", change
-
-
-def _mean_with(predict: Predict, frame: pd.DataFrame, name: str, value: float | str) -> FloatArray:
-    return predict(frame.assign(**{name: value})).mean(axis=0)
+    low, high = np.quantile(original, QUANTILES)
+    return f"{low:.4g}", f"{high:.4g}", mean_with(high) - mean_with(low)

@@ -72,6 +72,15 @@ class FitOptions:
     def __post_init__(self) -> None:
         if not 0.0 <= self.test_fraction < 1.0:
             raise ValueError(f"test_fraction={self.test_fraction} must be at least 0 and below 1, e.g. 0.2")
+        if not 0.0 <= self.alpha < float("inf"):
+            raise ValueError(f"--alpha {self.alpha} must be a number of at least 0, e.g. 0.01")
+        for option, value, least in (
+            ("--starts", self.starts, 1),
+            ("--max-iter", self.max_iter, 1),
+            ("--seed", self.seed, 0),
+        ):
+            if value < least:
+                raise ValueError(f"{option} {value} must be a whole number of at least {least}")
 
     def as_text(self) -> dict[str, str]:
         """What the report says of them."""
@@ -180,11 +189,11 @@ def fit_table(
     regressor.fit(X[train], y[train] if len(targets) > 1 else y[train, 0], callback=callback)
     network = FittedNetwork.from_regressor(regressor)
 
-    def predict(table: pd.DataFrame) -> FloatArray:
-        return network.predict(encoder.transform(table))
-
     judged = held_out if len(held_out) >= 3 else train
-    effects = column_effects(predict, encoder, inputs.iloc[judged], y[judged], options.seed)
+    try:
+        effects = column_effects(network.predict, encoder, inputs.iloc[judged], y[judged], options.seed)
+    except KeyboardInterrupt:  # the fit is done: it is worth more than the judgment of the columns
+        effects, notes = (), [*notes, "interrupted before the columns were judged: no importances"]
     together = columns_that_move_together(encoder, X[train])
     record = FitRecord(
         source=source,
@@ -217,6 +226,11 @@ def _prepared(
         notes.append(f"{rows} another exactly; where one is held out, its twin may be in training")
     for name in options.drop:
         notes.append(f"{name!r} dropped as asked")
+    for name in targets:
+        if name in options.drop:
+            raise TableError(f"column {name!r} cannot be both target and dropped: take it out of --drop")
+        if name in options.categorical:
+            raise TableError(f"target {name!r} must be numbers: take it out of --categorical")
     inputs = frame.loc[complete, [c for c in frame.columns if c not in {*targets, *options.drop}]]
     if len(inputs) < FEWEST_ROWS:
         raise TableError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
 import gzip
 import io
@@ -182,6 +183,8 @@ def _read_delimited(name: str) -> pd.DataFrame:
     if not text.strip():
         raise TableError(f"{name!r} is empty: it needs a header line and rows")
     delimiter = _delimiter(text)
+    header = next(csv.reader(io.StringIO(text.lstrip()), delimiter=delimiter, skipinitialspace=True))
+    _refuse_repeated(name, [column.strip() for column in header if column.strip()])  # pandas renames them
     sample = text[:65536]
     decimal = (
         "," if delimiter != "," and re.search(r"\d,\d", sample) and not re.search(r"\d\.\d", sample) else "."
@@ -222,15 +225,19 @@ def _checked(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     columns = [str(column) for column in frame.columns]
     if len(frame) == 0:
         raise TableError(f"{name!r} has no rows below its header line")
-    repeated = sorted({column for column in columns if columns.count(column) > 1})
-    if repeated:
-        raise TableError(f"{name!r} has two columns of the name {listing(repeated)}: rename one of them")
+    _refuse_repeated(name, columns)
     if columns and all(_is_number(column) for column in columns):
         raise TableError(
             f"the first line of {name!r} holds numbers ({listing(columns, limit=3)}), not column names: "
             "add a header line"
         )
     return frame
+
+
+def _refuse_repeated(name: str, columns: list[str]) -> None:
+    repeated = sorted({column for column in columns if columns.count(column) > 1})
+    if repeated:
+        raise TableError(f"{name!r} has two columns of the name {listing(repeated)}: rename one of them")
 
 
 def _is_number(text: str) -> bool:

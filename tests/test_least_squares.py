@@ -164,7 +164,7 @@ def test_the_summary_as_text():
     assert lines[4] == "  Estimates"
     errors = fit.standard_errors()
     assert lines[5].startswith(
-        f"    amplitude   {fit.w[0]:.8g} ± {errors[0]:.4g} ({errors[0] / fit.w[0]:.2%})"
+        f"    amplitude   {fit.w[0]:.5f} ± {errors[0]:.4g} ({errors[0] / fit.w[0]:.2%})"
     )
     assert lines[6].startswith("    rate       ")
     assert len(lines) == 8

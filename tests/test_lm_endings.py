@@ -244,3 +244,13 @@ def test_a_class_in_place_of_an_object_is_refused(part):
     problem, w0 = PROBLEMS["one output"]()
     with pytest.raises(TypeError, match=rf"{part}=.* write Cholesky\(\), with brackets"):
         minimize(problem, w0, **{part: Cholesky})
+
+
+def test_a_part_that_lacks_a_method_is_named():
+    class Halving:
+        def start(self, curvature):
+            return curvature
+
+    problem, w0 = PROBLEMS["one output"]()
+    with pytest.raises(TypeError, match=r"damping=.* lacks accepted, rejected"):
+        minimize(problem, w0, damping=Halving())

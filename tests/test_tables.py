@@ -298,3 +298,10 @@ def test_repeated_columns_of_a_csv_are_refused(tmp_path):
     (tmp_path / "a.csv").write_text("x, x ,y\n1,2,3\n")
     with pytest.raises(TableError, match="two columns of the name 'x': rename one"):
         read_table(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("dates", [["2024-01-31", "2024-02-01"], ["31.01.2024 12:00", "1.2.2024"]])
+def test_dates_as_text_are_left_out_and_said_so(dates):
+    frame = pd.DataFrame({"day": dates * 10, "x": np.arange(20.0), "y": np.arange(20.0)})
+    encoder = TableEncoder.fit(frame[["day", "x"]])
+    assert encoder.decisions()[0].startswith("'day' dropped: dates; give them as numbers")

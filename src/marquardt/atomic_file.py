@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -50,7 +51,8 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         _remove(temporary)
         kept = "; the old file is untouched" if existed else ""
         reason = error.strerror or str(error)
-        message = f"could not write {os.fspath(path)!r}: {reason}{kept}. {_advice(target)}"
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        message = f"could not write {os.fspath(path)!r}: {reason}{kept}. {_advice(target, full)}"
         raise OSError(message) from error
     except BaseException:
         _remove(temporary)
@@ -71,12 +73,12 @@ def check_place(path: str | os.PathLike[str]) -> None:
         raise OSError(f"could not write {os.fspath(path)!r}: {reason}. {_advice(target)}")
 
 
-def _advice(target: Path) -> str:
+def _advice(target: Path, full: bool = False) -> str:
     if target.is_dir():
         return "Name a file in this folder."
     if not target.parent.is_dir():
         return f"Create the folder {str(target.parent)!r} first, or choose another."
-    return "Free some space or choose another place."
+    return "Free some space or choose another place." if full else "Choose a place where you may write."
 
 
 def _remove(temporary: str) -> None:

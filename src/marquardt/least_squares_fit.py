@@ -50,6 +50,11 @@ class LeastSquaresFit:
     jacobian_precision: float = 0.0
     """Relative error of a column of the Jacobian beyond rounding, when it comes from finite differences."""
 
+    def __repr__(self) -> str:
+        estimates = ", ".join(f"{n}={v:.6g}" for n, v in zip(self.names[:8], self.w[:8], strict=True))
+        more = ", ..." if len(self.w) > 8 else ""
+        return f"LeastSquaresFit({self.status.name}, cost={self.cost:.6g}, {estimates}{more})"
+
     @property
     def cost(self) -> float:
         """½‖r‖²."""
@@ -137,7 +142,13 @@ class LeastSquaresFit:
         ]
         for name, value, error in zip(self.names, self.w, errors, strict=True):
             relative = f"({abs(error / value):.2%})" if value != 0 and np.isfinite(error) else ""
-            lines.append(f"    {name:<{width}}  {value: .8g} ± {error:.4g} {relative}".rstrip())
+            lines.append(
+                f"    {name:<{width}}  {_to_digits_of(error, value)} ± {error:.4g} {relative}".rstrip()
+            )
+        if self.degrees_of_freedom <= 0:
+            lines.append(
+                "  No degrees of freedom: measure more points, or fix a parameter, for standard errors."
+            )
         lines += self._strong_correlations()
         return "\n".join(lines)
 
@@ -269,3 +280,12 @@ def _refined(problem: ResidualProblem, result: Result, refinement: Refinement) -
         n_jacobians=result.n_jacobians + n_jacobians,
         n_costs=result.n_costs + n_jacobians,
     )
+
+
+def _to_digits_of(error: float, value: float) -> str:
+    """`value` with the decimals that four digits of its error have."""
+    if not (np.isfinite(error) and error > 0 and value != 0):
+        return f"{value: .8g}"
+    decimals = 3 - int(np.floor(np.log10(error)))
+    digits = decimals + 1 + int(np.floor(np.log10(abs(value))))
+    return f"{value: .{decimals}f}" if 0 <= decimals <= 12 and 1 <= digits <= 15 else f"{value: .8g}"

@@ -26,8 +26,8 @@ Reason = tuple[Status, str]
 
 DEFAULT_DAMPING = GainRatio(up=3.0, down=5.0)
 """Thresholds 0.25 and 0.75, λ·3 and λ/5.  Chosen on `benchmarks/jacobian_counts.py` and the spirals of
-`benchmarks/peers.py` among Nielsen's rule (the paper's numbers, and 1/5 with p = 1), fixed factors from 1.2 to
-10, and this one: as few Jacobians as the best on smooth fits, and the fewest starts left behind on the
+`benchmarks/peers.py` among Nielsen's rule (the paper's numbers, and 1/5 with p = 1), fixed factors from 1.2
+to 10, and this one: as few Jacobians as the best on smooth fits, and the fewest starts left behind on the
 spirals, where Nielsen's rule settles on plateaus."""
 
 
@@ -108,6 +108,15 @@ class State:
         )
 
 
+_CONTRACTS = {
+    "damping": ("start", "accepted", "rejected"),
+    "metric": ("scale", "needs_column_norms"),
+    "solver": ("prepare",),
+    "search": ("run",),
+    "acceleration": ("bend",),
+}
+
+
 @dataclass(frozen=True)
 class Method:
     """The parts of the algorithm; each can be exchanged.
@@ -139,6 +148,11 @@ class Method:
                 raise TypeError(
                     f"{name}={part!r} must be an object of its kind: write {written}(), with brackets"
                 )
+            missing = [
+                method for method in _CONTRACTS[name] if part is not None and not hasattr(part, method)
+            ]
+            if missing:
+                raise TypeError(f"{name}={part!r} lacks {', '.join(missing)}: see the Protocol of its kind")
 
     def start(self, problem: Problem, w: ArrayLike) -> State:
         """The state at the start."""

@@ -64,7 +64,7 @@ def write_archive(path: str | os.PathLike[str], header: Mapping[str, Any], array
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         try:
-            text = json.dumps(full_header, allow_nan=False, ensure_ascii=False, indent=1)
+            text = json.dumps(_storable(full_header), allow_nan=False, ensure_ascii=False, indent=1)
         except (TypeError, ValueError) as error:
             raise ModelFileError(f"the model's header is not plain JSON data: {error}") from error
         archive.writestr(_HEADER, text)
@@ -187,3 +187,12 @@ def _read_array(name: str, key: str, data: bytes) -> np.ndarray:
         raise _refusal(name, f"array {key!r} claims shape {str(shape)[:60]} but holds {len(body)} bytes")
     flat = np.frombuffer(body, dtype=dtype)
     return flat.reshape(shape, order="F" if fortran_order else "C").copy()
+
+
+def _storable(data: Any) -> Any:
+    """`data` with the numbers JSON has no word for as text, "nan" or "inf", which `float` reads back."""
+    if isinstance(data, float) and not math.isfinite(data):
+        return repr(data)
+    if isinstance(data, Mapping):
+        return {key: _storable(value) for key, value in data.items()}
+    return [_storable(value) for value in data] if isinstance(data, list | tuple) else data

@@ -208,7 +208,10 @@ def _training_section(record: FitRecord) -> str:
     if len(record.history) < 2:
         return ""
     columns = record.history.to_dict()
-    about = "A healthy run: cost, gradient and damping fall, the gain ratio stays near 1."
+    about = (
+        "Cost and gradient fall in a healthy run. The damping goes down where the linear model of the "
+        "network predicts well (gain ratio near 1), and up where it does not."
+    )
     state = picture(plots.training_state(columns), "state of the training against iteration", about)
     if not record.early_stopping:  # else the cost stands in the state already
         return f"<h2>Training</h2>{state}"

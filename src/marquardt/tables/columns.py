@@ -117,7 +117,8 @@ def _target(series: pd.Series, name: str) -> FloatArray:
         shown = listing(dict.fromkeys(text.astype(str)), limit=3)
         raise TableError(
             f"target {name!r} must be numbers, but {len(text)} of {len(series)} rows hold text ({shown}): "
-            "mend these cells or leave them empty, or choose another target"
+            "mend these cells or leave them empty, or choose another target; for classes, "
+            "code two of them as 0 and 1, or use LMClassifier in Python"
         )
     values = numbers.to_numpy(dtype=float)
     if np.isinf(values).any():

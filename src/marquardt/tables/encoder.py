@@ -214,11 +214,17 @@ def _fit_numeric(numbers: pd.Series, name: str) -> Column:
     return NumericColumn(name, float(np.median(known)))
 
 
+_DATE = r"\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})\b"
+"""2024-01-31, 31.01.2024, 1/31/24, with or without a time after it."""
+
+
 def _fit_categorical(texts: pd.Series, name: str, asked: bool) -> Column:
     counts = texts.value_counts()
     categories = tuple(sorted(str(value) for value in counts.index))
     if len(categories) == 1:
         return DroppedColumn(name, f"constant ({categories[0]!r})")
+    if not asked and texts.astype(str).str.match(_DATE).all():
+        return DroppedColumn(name, "dates; give them as numbers, such as days since the start")
     limit = min(CATEGORY_LIMIT, max(FEW_CATEGORIES, len(texts) // 2))
     if not asked and (len(categories) > limit or len(categories) == len(texts)):
         return DroppedColumn(

@@ -1,8 +1,8 @@
 """SciPy's least_squares(method="lm"), that is MINPACK's lmder, given marquardt's exact Jacobian.
 
-``x_scale=None`` is the default: MINPACK scales by the columns of the Jacobian.  ``x_scale=1.0`` does not,
-which suits some networks better.  Tolerances are at their least (SciPy asks for more than machine epsilon).  The
-goal is looked for in every residual SciPy asks for, and the run ends there: SciPy does not even pay for
+``x_scale=None`` is the default: MINPACK scales by the columns of the Jacobian. ``x_scale=1.0`` does not,
+which suits some networks better. Tolerances are at their least (SciPy asks for more than machine epsilon).
+The goal is looked for in every residual SciPy asks for, and the run ends there: SciPy does not even pay for
 the rest of that iteration.
 """
 

@@ -26,12 +26,12 @@ from typing import Any
 import numpy as np
 
 from marquardt import MLP, Input, Linear, NetworkProblem, Stopping, Tanh, minimize
+from marquardt.bayesian.evidence import maximize_evidence
+from marquardt.bayesian.posterior import Posterior
+from marquardt.bayesian.prior_groups import Grouping, input_groups, one_group
 from marquardt.damping import Multiplicative
-from marquardt.evidence import maximize_evidence
 from marquardt.initialization import Glorot, NguyenWidrow
 from marquardt.method import Method
-from marquardt.posterior import Posterior
-from marquardt.prior_groups import Grouping, input_groups, one_group
 from table import duration, save, table
 
 Array = np.ndarray

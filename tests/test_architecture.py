@@ -28,7 +28,7 @@ FLOORS = {
     **dict.fromkeys(["linsolve", "damping", "losses", "output_ridge", "problem", "residual_problem"], PARTS),
     **dict.fromkeys(["differences", "result", "search", "stopping", "initialization"], PARTS),
     **dict.fromkeys(["method", "lm"], DRIVER),
-    **dict.fromkeys(["least_squares_fit", "refinement"], FITS),
+    **dict.fromkeys(["least_squares_fit", "refinement", "bayesian"], FITS),
     **dict.fromkeys(["command", "__main__"], COMMAND),
 }
 MOST_LINES_OF_A_FILE = 400
@@ -86,7 +86,7 @@ def test_there_is_no_circle():
 @pytest.mark.parametrize("module", ["lm", "method", "search", "stopping", "damping", "jacobian", "gram"])
 def test_the_driver_and_its_parts_know_no_model(module):
     known = {other.split(".")[0] for other in imports(tree(module))}
-    assert not known & {"models", "initialization", "evidence", "residual_problem"}
+    assert not known & {"models", "initialization", "bayesian", "residual_problem"}
 
 
 def test_the_floors_name_files_that_exist():

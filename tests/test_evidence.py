@@ -6,15 +6,15 @@ from sklearn.linear_model import BayesianRidge
 
 from evidence_cases import HARD, NETWORK, dense_log_evidence, linear_data, network_data
 from marquardt import Input, Linear, NetworkProblem, Status, Stopping, Tanh
-from marquardt.curvature import Curvature
-from marquardt.evidence import maximize_evidence
+from marquardt.bayesian.curvature import Curvature
+from marquardt.bayesian.evidence import maximize_evidence
+from marquardt.bayesian.posterior import Posterior
+from marquardt.bayesian.precisions import PrecisionRule
+from marquardt.bayesian.prior_groups import input_groups, layer_groups, one_group
+from marquardt.bayesian.schedule import Schedule
 from marquardt.losses import cross_entropy
 from marquardt.method import Method
 from marquardt.models.layers import Softmax
-from marquardt.posterior import Posterior
-from marquardt.precisions import PrecisionRule
-from marquardt.prior_groups import input_groups, layer_groups, one_group
-from marquardt.schedule import Schedule
 from tables import EXPLICIT_SOLVERS
 
 FLAT = PrecisionRule(shape=0.0, rate=0.0)

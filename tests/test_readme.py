@@ -1,4 +1,4 @@
-"""The code of the README runs as it stands."""
+"""The code of the README and of the docs runs as it stands."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parent.parent / "README.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCKS = [
+    (page.name, code)
+    for page in PAGES
+    for code in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+]
 
 
-@pytest.mark.parametrize("code", BLOCKS, ids=range(len(BLOCKS)))
-def test_code_runs(code, capsys):
-    exec(compile(code, "README.md", "exec"), {})
+@pytest.mark.parametrize(("page", "code"), BLOCKS)
+def test_code_runs(page, code, capsys):
+    exec(compile(code, page, "exec"), {})
     assert capsys.readouterr().out
 
 
 def test_there_is_code():
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 3

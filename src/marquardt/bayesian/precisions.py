@@ -28,9 +28,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from marquardt._types import FloatArray
-from marquardt.curvature import Curvature
+from marquardt.bayesian.curvature import Curvature
+from marquardt.bayesian.prior_groups import PriorGroups
 from marquardt.linsolve import Factor, SingularSystemError
-from marquardt.prior_groups import PriorGroups
 from marquardt.problem import NetworkProblem
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from marquardt._types import FloatArray
-from marquardt.posterior import Posterior
-from marquardt.precisions import Evidence
-from marquardt.prior_groups import PriorGroups
+from marquardt.bayesian.posterior import Posterior
+from marquardt.bayesian.precisions import Evidence
+from marquardt.bayesian.prior_groups import PriorGroups
 from marquardt.result import Result
 
 

@@ -2,7 +2,7 @@
 
 linearise r at w
 repeat:  take a step of the method on ½‖r‖² + ½wᵀS₀w, S₀ = α/β
-         near the minimum, or every few steps: re-estimate α and β from JᵀJ in hand (marquardt.precisions)
+         near the minimum, or every few steps: re-estimate α and β from JᵀJ in hand (.precisions)
          stop when the evidence and the number of effective parameters no longer change
 
 The method knows nothing of it: it is handed a problem with another prior.
@@ -19,21 +19,21 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from marquardt._types import FloatArray
-from marquardt.curvature import Curvature
-from marquardt.evidence_result import EvidenceResult
-from marquardt.linsolve import SingularSystemError
-from marquardt.method import Method, Reason, State
-from marquardt.posterior import Posterior
-from marquardt.precisions import (
+from marquardt.bayesian.curvature import Curvature
+from marquardt.bayesian.evidence_result import EvidenceResult
+from marquardt.bayesian.posterior import Posterior
+from marquardt.bayesian.precisions import (
     Evidence,
     PrecisionModel,
     PrecisionRule,
     constant_log_evidence,
 )
-from marquardt.prior_groups import Grouping, input_groups
+from marquardt.bayesian.prior_groups import Grouping, input_groups
+from marquardt.bayesian.schedule import Schedule
+from marquardt.linsolve import SingularSystemError
+from marquardt.method import Method, Reason, State
 from marquardt.problem import NetworkProblem
 from marquardt.result import History, Iteration, Result, Status
-from marquardt.schedule import Schedule
 from marquardt.stopping import Stopping
 
 _INNER = {Status.COST_TOLERANCE, Status.STEP_TOLERANCE, Status.GRADIENT_TOLERANCE}
@@ -60,7 +60,7 @@ def maximize_evidence(
     w0 : array (n_params,)
         The start.
     groups : callable
-        `input_groups`, `layer_groups`, `one_group` of `marquardt.prior_groups`, or your own.
+        `input_groups`, `layer_groups`, `one_group` of `marquardt.bayesian.prior_groups`, or your own.
     method : Method, optional
         The parts of the step.
     rule : PrecisionRule, optional

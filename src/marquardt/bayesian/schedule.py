@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from marquardt.precisions import Evidence
+from marquardt.bayesian.precisions import Evidence
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Bayesian regularisation: precisions from the evidence, error bars from the curvature."""

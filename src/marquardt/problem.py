@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from marquardt._checks import check_samples, check_weights
 from marquardt._lapack import dposv
 from marquardt._types import FloatArray
-from marquardt.gram import LayerFactors, Scratch, structured_gram
+from marquardt.gram import LayerFactors, Scratch
 from marquardt.jacobian import Jacobian, KhatriRaoJacobian
 from marquardt.losses import LossOf, SoftmaxSquaredError, SquaredError, squared_error
 from marquardt.models.mlp import MLP, ForwardPass, augmented
@@ -231,9 +231,9 @@ class NetworkProblem:
             step = ridge_step(weighted, residual, own.reshape(rows, columns), first, damping)
             return None if step is None else step.ravel()
         layer = LayerFactors(inputs, seed, slice(0, rows * columns), (rows, columns))
-        rhs = KhatriRaoJacobian([layer], rows).rmv(residual.ravel())
-        matrix = np.empty((rows * columns, rows * columns))
-        structured_gram([layer], matrix, self._scratch)
+        own_jacobian = KhatriRaoJacobian([layer], rows, self._scratch)
+        rhs = own_jacobian.rmv(residual.ravel())
+        matrix = own_jacobian.gram()
         matrix.ravel()[:: len(matrix) + 1] += damping
         if prior is not None:
             matrix.ravel()[:: len(matrix) + 1] += prior

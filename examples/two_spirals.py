@@ -10,8 +10,9 @@ Adam is the classic one: full batch, step 1e-3, at most 10 000 epochs, stopped w
 points has not fallen for 500; it ends on the first plateau.  The table shows it without this stop too.
 Adam has thus seen the held-out points; the others have not.
 
-Hundreds of steps over plateaus amplify rounding: on another machine a single run may end otherwise.  Of 200
-starts like this one, the default method solves 93 %.
+Ours damps by a fixed factor of 1.2, NeuPy's rule: of the rules tried it left the fewest starts behind on
+these plateaus, while the default is quicker on smooth fits.  Hundreds of steps over plateaus amplify
+rounding: on another machine a single run may end otherwise.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from matplotlib.figure import Figure
 from scipy.optimize import least_squares
 from threadpoolctl import threadpool_limits
 
-from marquardt import MLP, Input, NetworkProblem, Sigmoid, Softmax, Stopping, minimize
+from marquardt import MLP, Input, Multiplicative, NetworkProblem, Sigmoid, Softmax, Stopping, minimize
 from marquardt.datasets import TwoSpirals, two_spirals
 
 NETWORK = MLP([Input(2), Sigmoid(25), Softmax(2)])
@@ -52,7 +53,9 @@ class Outcome:
 
 def train_marquardt(problem: NetworkProblem, w0: np.ndarray) -> Outcome:
     started = time.perf_counter()
-    result = minimize(problem, w0, stopping=Stopping(cost_tolerance=1e-8))
+    # A small factor holds λ just above rejection, which crosses plateaus (docstring of this file).
+    damping = Multiplicative(1e-2, up=1.2, down=1.2, relative=True)
+    result = minimize(problem, w0, damping=damping, stopping=Stopping(cost_tolerance=1e-8))
     seconds = time.perf_counter() - started
     return Outcome("marquardt", result.w, seconds, result.n_jacobians, result.n_costs)
 

@@ -64,6 +64,7 @@ class SpiralsFit:
 
 def spirals_demo(callback: Callback | None = None) -> SpiralsFit:
     """Train the 2-25-2 network of the classic comparison: sigmoid, softmax, sum of squared errors."""
+    from marquardt.damping import Multiplicative
     from marquardt.lm import minimize
     from marquardt.models.layers import Input, Sigmoid, Softmax
     from marquardt.models.mlp import MLP
@@ -75,7 +76,10 @@ def spirals_demo(callback: Callback | None = None) -> SpiralsFit:
     started = time.perf_counter()
     problem = NetworkProblem(network, spirals.X_train, spirals.T_train)
     with one_thread_if_small(network.n_params):
-        result = minimize(problem, spirals.w0, stopping=Stopping(cost_tolerance=1e-8), callback=callback)
+        # A small factor crosses the plateaus of this problem best (examples/two_spirals.py).
+        damping = Multiplicative(1e-2, up=1.2, down=1.2, relative=True)
+        stopping = Stopping(cost_tolerance=1e-8)
+        result = minimize(problem, spirals.w0, damping=damping, stopping=stopping, callback=callback)
     return SpiralsFit(spirals, network, result, time.perf_counter() - started)
 
 

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 
 from marquardt import Input, Linear, NetworkProblem, Stopping, Tanh, minimize
+from marquardt.committee import Committee
+from marquardt.estimators.fitted_network import FittedNetwork
+from marquardt.estimators.scaling import Scaler
 from marquardt.tables.encoder import TableEncoder
 from marquardt.tables.fit_record import ColumnEffect, FitRecord, Outcome
-from marquardt.tables.fitted_network import FittedNetwork
 from marquardt.tables.model import TableModel
 
 
@@ -38,7 +40,9 @@ def small_model(held_out: bool = True, n_targets: int = 1, validation: bool = Fa
     result = minimize(
         problem, start, stopping=Stopping(max_iter=15), validation=problem.cost if validation else None
     )
-    network = FittedNetwork(net, result.w, x_offset, x_scale, y_offset, y_scale)
+    network = FittedNetwork(
+        Committee.of(net, [result.w]), Scaler(x_offset, x_scale), Scaler(y_offset, y_scale)
+    )
     prediction = network.predict(X)
     effects = (
         ColumnEffect("dose", 1.21, 0.08, "0.2", "1.8", (4.8, -4.8)[:n_targets]),

@@ -28,7 +28,7 @@ from marquardt import (
     Tanh,
 )
 from marquardt.differences import CentralDifferences, ForwardDifferences
-from marquardt.losses import cross_entropy
+from marquardt.losses import Huber, cross_entropy
 from marquardt.models.layers import LAYERS
 from marquardt.residual_problem import ResidualProblem
 
@@ -150,6 +150,9 @@ PROBLEMS = {
     ),
     "cross-entropy, logistic": lambda: _network_problem(
         Input(2) >> Tanh(3) >> Logistic(2), 20, 12, alpha=0.01, loss=cross_entropy
+    ),
+    "huber, weights": lambda: _network_problem(
+        Input(2) >> Tanh(3) >> Linear(2), 20, 13, weighted=True, alpha=0.01, loss=Huber(0.1)
     ),
     "no hidden layer": lambda: _network_problem(Input(3) >> Linear(2), 20, 8),
     "wide": lambda: _network_problem(Input(2) >> Tanh(6) >> Linear(1), 8, 9),

@@ -24,11 +24,26 @@ FILES = {
 GROUND, STRUCTURE, PARTS, DRIVER, FITS, FACES, COMMAND = range(7)
 FLOORS = {
     **dict.fromkeys(["_types", "_checks", "_memory", "_lapack", "atomic_file", "blas_threads"], GROUND),
-    **dict.fromkeys(["gram", "cogram", "jacobian", "models"], STRUCTURE),
+    **dict.fromkeys(["gram", "cogram", "column_forms", "jacobian", "models"], STRUCTURE),
     **dict.fromkeys(["linsolve", "damping", "losses", "output_ridge", "problem", "residual_problem"], PARTS),
-    **dict.fromkeys(["differences", "result", "search", "stopping", "initialization"], PARTS),
+    **dict.fromkeys(
+        [
+            "differences",
+            "result",
+            "search",
+            "stopping",
+            "initialization",
+            "target_weights",
+            "robust_scale",
+            "reweighted_problem",
+        ],
+        PARTS,
+    ),
     **dict.fromkeys(["method", "lm"], DRIVER),
-    **dict.fromkeys(["least_squares_fit", "refinement", "bayesian"], FITS),
+    **dict.fromkeys(
+        ["least_squares_fit", "refinement", "bayesian", "committee", "robust_fit", "jax_models"], FITS
+    ),
+    **dict.fromkeys(["diagnosis", "uncertainty"], FITS),
     **dict.fromkeys(["command", "__main__"], COMMAND),
 }
 MOST_LINES_OF_A_FILE = 400

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from marquardt import Glorot, Input, Linear, NetworkProblem, Status, Stopping, Tanh
+from marquardt import Glorot, Input, Linear, Method, NetworkProblem, Status, Stopping, Tanh
+from marquardt.estimators.fits import PlainFit
 from marquardt.estimators.starts import Start, Starts, n_processes, run_starts
 
 NETWORK = Input(2) >> Tanh(4) >> Linear(1)
@@ -21,7 +22,8 @@ def start_points(count):
     return [Glorot().draw(NETWORK, np.random.default_rng(seed)) for seed in range(count)]
 
 
-OPTIONS = {"stopping": Stopping(max_iter=12)}
+def fit(n_samples=40, max_iter=12):
+    return PlainFit(problem(n_samples), Method(), Stopping(max_iter=max_iter))
 
 
 def record(cost, validation_cost=None):
@@ -43,26 +45,32 @@ def test_a_validation_cost_ranks_before_the_cost():
     assert "best validation cost 4," in repr(starts)
 
 
+def test_an_evidence_ranks_before_all_and_counts_by_differences():
+    starts = Starts([Start(1.0, None, Status.EVIDENCE, 9, 9, 0.1, e) for e in (-40.0, -12.5, -13.0, np.nan)])
+    assert starts.ranking == [1, 2, 0, 3]
+    assert starts.n_at_best == 2
+    assert repr(starts) == "Starts(4 starts, best log evidence -12.5, reached within 1 by 2)"
+
+
 def test_exact_fits_count_as_one_another():
     assert Starts([record(0.0), record(0.0), record(1e-3)]).n_at_best == 2
 
 
 def test_results_are_those_of_single_runs():
-    runs = run_starts(problem(), start_points(3), OPTIONS)
-    assert len(runs.results) == len(runs.starts) == 3
-    for w0, result in zip(start_points(3), runs.results, strict=True):
-        alone = run_starts(problem(), [w0], OPTIONS).best
+    runs = run_starts(fit(), start_points(3))
+    assert len(runs.trained) == len(runs.starts) == 3
+    for w0, trained in zip(start_points(3), runs.trained, strict=True):
+        alone, result = run_starts(fit(), [w0]).best.result, trained.result
         np.testing.assert_array_equal(alone.w, result.w)
         assert result.linearization is None and result.factor is None
-    assert runs.best.cost == min(result.cost for result in runs.results)
+    assert runs.best.result.cost == min(trained.result.cost for trained in runs.trained)
 
 
 def test_processes_change_nothing_even_for_data_that_are_handed_over_as_files():
     """joblib maps arrays above 1 MB from disk."""
-    large, points = problem(60_000), start_points(2)
-    options = {"stopping": Stopping(max_iter=2)}
-    one, two = (run_starts(large, points, options, n_jobs=n) for n in (1, 2))
-    for a, b in zip(one.results, two.results, strict=True):
+    large, points = fit(60_000, max_iter=2), start_points(2)
+    one, two = (run_starts(large, points, n_jobs=n) for n in (1, 2))
+    for a, b in zip((t.result for t in one.trained), (t.result for t in two.trained), strict=True):
         assert np.array_equal(a.w, b.w)
         assert a.history.column("cost").tolist() == b.history.column("cost").tolist()
 
@@ -94,31 +102,27 @@ class Ends:
     ("answer", "status"), [(True, Status.STOPPED_BY_CALLBACK), (OSError("disk"), Status.CALLBACK_FAILED)]
 )
 def test_a_callback_ends_all_starts(n_jobs, answer, status):
-    runs = run_starts(problem(), start_points(5), OPTIONS, n_jobs=n_jobs, callback=Ends(2, answer))
-    assert len(runs.results) == 2
-    assert runs.results[-1].status is status
-    assert runs.results[-1].message.endswith(status.value)
+    runs = run_starts(fit(), start_points(5), n_jobs=n_jobs, callback=Ends(2, answer))
+    assert len(runs.trained) == 2
+    assert runs.trained[-1].result.status is status
+    assert runs.trained[-1].result.message.endswith(status.value)
     assert runs.error is (answer if isinstance(answer, OSError) else None)
     assert not runs.interrupted
 
 
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_ctrl_c_keeps_the_starts_that_are_done(n_jobs):
-    runs = run_starts(
-        problem(), start_points(5), OPTIONS, n_jobs=n_jobs, callback=Ends(3, KeyboardInterrupt())
-    )
+    runs = run_starts(fit(), start_points(5), n_jobs=n_jobs, callback=Ends(3, KeyboardInterrupt()))
     assert runs.interrupted
-    assert len(runs.results) == (3 if n_jobs is None else 2)  # in one process, the running one counts
+    assert len(runs.trained) == (3 if n_jobs is None else 2)  # in one process, the running one counts
 
 
 def test_ctrl_c_before_anything_is_done_is_raised():
     with pytest.raises(KeyboardInterrupt):
-        run_starts(problem(), start_points(4), OPTIONS, n_jobs=2, callback=Ends(1, KeyboardInterrupt()))
+        run_starts(fit(), start_points(4), n_jobs=2, callback=Ends(1, KeyboardInterrupt()))
 
 
 def test_after_each_sees_every_start():
     seen = []
-    run_starts(
-        problem(), start_points(3), OPTIONS, after_each=lambda i, result: seen.append((i, result.n_iter))
-    )
+    run_starts(fit(), start_points(3), after_each=lambda i, trained: seen.append((i, trained.result.n_iter)))
     assert [i for i, _ in seen] == [0, 1, 2]

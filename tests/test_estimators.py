@@ -26,7 +26,7 @@ Y = np.sin(X[:, 0]) + X[:, 1] * X[:, 2]
 
 
 def small(**options):
-    return LMRegressor(**{"hidden_layer_sizes": (6,), "random_state": 0, **options})
+    return LMRegressor(**{"hidden_layer_sizes": (6,), "alpha": 0.01, "random_state": 0, **options})
 
 
 # -- scikit-learn's contract ---------------------------------------------------------------------------

@@ -8,8 +8,9 @@ from evidence_cases import HARD, NETWORK, dense_log_evidence, linear_data, netwo
 from marquardt import Input, Linear, NetworkProblem, Status, Stopping, Tanh
 from marquardt.bayesian.curvature import Curvature
 from marquardt.bayesian.evidence import maximize_evidence
+from marquardt.bayesian.noise import estimated_noise, known_noise, no_noise
 from marquardt.bayesian.posterior import Posterior
-from marquardt.bayesian.precisions import PrecisionRule
+from marquardt.bayesian.precisions import PrecisionModel, PrecisionRule
 from marquardt.bayesian.prior_groups import input_groups, layer_groups, one_group
 from marquardt.bayesian.schedule import Schedule
 from marquardt.losses import cross_entropy
@@ -93,6 +94,25 @@ def test_a_weight_of_two_is_a_repeated_row():
     assert weighted.constant_log_evidence == pytest.approx(repeated.constant_log_evidence, rel=1e-9)
 
 
+@pytest.mark.parametrize("n_samples", [24, 9], ids=["primal", "dual"])
+@groupings
+def test_weights_and_repeated_rows_of_a_network(groups, n_samples):
+    X, y = network_data(n_samples)
+    counts = np.random.default_rng(2).integers(0, 4, n_samples)
+    weighted = NetworkProblem(NETWORK, X, y, sample_weight=counts.astype(float))
+    repeated = NetworkProblem(NETWORK, np.repeat(X, counts, axis=0), np.repeat(y, counts))
+    # further on rounding grows
+    one, other = (
+        maximize_evidence(problem, NETWORK_START, groups=groups, stopping=Stopping(max_iter=6))
+        for problem in (weighted, repeated)
+    )
+    np.testing.assert_allclose(one.w, other.w, rtol=1e-6)
+    np.testing.assert_allclose(one.weight_precision, other.weight_precision, rtol=1e-6)
+    assert one.noise_precision == pytest.approx(other.noise_precision, rel=1e-7)
+    assert one.log_evidence == pytest.approx(other.log_evidence, rel=1e-8)
+    assert one.constant_log_evidence == pytest.approx(other.constant_log_evidence, rel=1e-10)
+
+
 # -- a network: dense algebra ----------------------------------------------------------------------
 
 
@@ -135,9 +155,31 @@ def test_one_curvature_serves_many_priors(solver):
         assert factor.logdet() == pytest.approx(np.linalg.slogdet(exact)[1], rel=1e-10)
     known = curvature.known()
     for _ in range(2):  # a solver adds its prior to what it gets: the next must not see it
-        gram = known.gram(getattr(known, "known", None))
+        gram = known.gram(getattr(known, "gram_matrix", None))
         np.testing.assert_allclose(np.triu(gram), np.triu(J.T @ J), rtol=1e-10, atol=1e-12)
         gram.ravel()[:: p + 1] += 7.0
+    kernel = known.cogram(None, getattr(known, "kernel", None))
+    np.testing.assert_allclose(np.triu(kernel), np.triu(J @ J.T), rtol=1e-10, atol=1e-12)
+    weighted = known.cogram(np.full(p, 2.0))
+    np.testing.assert_allclose(np.triu(weighted), 2 * np.triu(J @ J.T), rtol=1e-10, atol=1e-12)
+
+
+@solvers
+@pytest.mark.parametrize("first", [True, False], ids=["same for all first", "different first"])
+def test_what_is_known_of_a_jacobian_is_not_what_has_been_overwritten(solver, first):
+    X, y = network_data()
+    jacobian = NetworkProblem(NETWORK, X, y).linearize(NETWORK_START).jacobian
+    J, p = jacobian.dense(), NETWORK.n_params
+    priors = [np.full(p, 0.3), np.linspace(0.1, 3, p)]
+    order = priors if first else priors[::-1]
+    curvature = Curvature(solver, jacobian)
+    for prior in [*order, *order, *order]:
+        factor, exact = curvature.factor(prior), J.T @ J + np.diag(prior)
+        assert factor.logdet() == pytest.approx(np.linalg.slogdet(exact)[1], rel=1e-10)
+        factor.determined(prior, np.arange(p) if not first else np.zeros(p, dtype=int), p if not first else 1)
+        curvature = Curvature(solver, curvature.known(), curvature.system)
+        if prior is order[0]:
+            curvature.factor(order[0])  # and the next by the same one
 
 
 @pytest.mark.parametrize("n_samples", [60, 12], ids=["primal", "dual"])
@@ -175,6 +217,26 @@ def test_irrelevant_inputs_are_found():
 
 
 # -- data made to break it -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [0, 2, 5])  # the last two creep up a valley for thousands of iterations
+def test_an_exact_fit_comes_to_an_end(seed):
+    x = np.linspace(-1.7, 1.7, 40)[:, None]
+    net = Input(1) >> Tanh(3) >> Linear(1)
+    start = np.random.default_rng(seed).uniform(-1, 1, net.n_params)
+    fit = maximize_evidence(NetworkProblem(net, x, x[:, 0]), start, stopping=Stopping(max_iter=700))
+    assert fit.result.status is Status.EVIDENCE and fit.noise_sd < 5e-3
+
+
+@groupings
+def test_pure_noise_is_told(groups):
+    case = HARD["pure noise"]
+    fit = maximize_evidence(case.problem, case.start, groups=groups)
+    assert fit.constant_log_evidence > fit.log_evidence - 1.5
+    if fit.constant_log_evidence > fit.log_evidence:
+        assert "a constant has the higher evidence" in fit.message
+    signal = maximize_evidence(HARD["a line"].problem, HARD["a line"].start, groups=groups)
+    assert signal.log_evidence > signal.constant_log_evidence + 10 and not signal.notes
 
 
 @groupings
@@ -218,21 +280,47 @@ def test_limits_and_callbacks_end_the_run():
     assert isinstance(failed.result.error, RuntimeError) and np.isfinite(failed.log_evidence)
 
 
-def test_interrupted_within_a_re_estimation(monkeypatch):
-    calls, plain = [], Curvature.factor
+WITHIN = [
+    (Curvature, "factor", False),
+    (Curvature, "factor", True),
+    (PrecisionModel, "evidence", False),
+    (PrecisionModel, "evidence", True),
+    (PrecisionModel, "reestimated", False),
+    (NetworkProblem, "with_prior", True),
+    (Curvature, "known", True),
+    (Schedule, "ended", False),
+]
+"""Where Ctrl-C comes within a re-estimation, and whether what is interrupted has done its work."""
 
-    def factor(self, prior):
-        calls.append(prior)
-        if len(calls) == 3:
+
+@pytest.mark.parametrize("owner, name, after", WITHIN, ids=[f"{n} {a}" for _, n, a in WITHIN])
+def test_interrupted_within_a_re_estimation(owner, name, after, monkeypatch):
+    calls, plain = [], getattr(owner, name)
+
+    def interrupted(*arguments):
+        calls.append(name)
+        result = plain(*arguments) if after or len(calls) != 5 else None
+        if len(calls) == 5:
             raise KeyboardInterrupt
-        return plain(self, prior)
+        return result
 
-    monkeypatch.setattr(Curvature, "factor", factor)
+    monkeypatch.setattr(owner, name, interrupted)
     fit = ended()
-    assert fit.result.status is Status.INTERRUPTED and len(fit.updates) == 2
+    assert fit.result.status is Status.INTERRUPTED and len(fit.updates) in (3, 4, 5)
     X, y = network_data()
     assert fit.log_evidence == pytest.approx(dense_log_evidence(fit, X, y)[0], rel=1e-9)
     assert fit.log_evidence >= max(update.log_evidence for update in fit.updates)
+    assert fit.posterior is not None
+
+
+def test_interrupted_while_the_error_bars_are_made(monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Posterior, "of", interrupted)
+    fit = ended()
+    assert fit.result.status is Status.INTERRUPTED and fit.posterior is None
+    assert np.isfinite(fit.log_evidence) and "no error bars" in fit.message
 
 
 def test_the_best_evidence_is_kept():
@@ -245,12 +333,17 @@ def test_what_is_refused():
     X, y = network_data()
     net = Input(2) >> Softmax(2)
     problem = NetworkProblem(net, X, np.column_stack([y > 0, y <= 0]), loss=cross_entropy)
-    with pytest.raises(ValueError, match="squared error"):
-        maximize_evidence(problem, np.zeros(net.n_params))
+    for noise in (estimated_noise, known_noise):
+        with pytest.raises(ValueError, match="squared error"):
+            maximize_evidence(problem, np.zeros(net.n_params), noise=noise)
+    with pytest.raises(ValueError, match="no_noise is for a cross-entropy"):
+        maximize_evidence(NetworkProblem(NETWORK, X, y), NETWORK_START, noise=no_noise)
     with pytest.raises(ValueError, match="sweeps=0"):
         Schedule(sweeps=0)
-    with pytest.raises(ValueError, match="near=-1"):
-        Schedule(near=-1)
+    with pytest.raises(ValueError, match="settled=-1"):
+        Schedule(settled=-1)
+    with pytest.raises(ValueError, match="patience=0"):
+        Schedule(patience=0)
     with pytest.raises(ValueError, match="factor=1"):
         PrecisionRule(factor=1)
     with pytest.raises(ValueError, match="initial=0"):

@@ -8,12 +8,14 @@ import json
 import os
 import pickle
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from marquardt import QR, LMRegressor, Multiplicative
 from marquardt.atomic_file import write_atomically
+from marquardt.diagnosis import Finding, Severity
 from marquardt.files import archive
 from marquardt.files.archive import ModelFileError, read_archive, write_archive
 from marquardt.files.persistence import load, save
@@ -43,6 +45,22 @@ def test_a_table_model_comes_back_whole(tmp_path, model):
     assert text_report(back.record) == text_report(model.record)
     for name, values in model.record.history.to_dict().items():
         np.testing.assert_equal(back.record.history.to_dict()[name], values)
+
+
+def test_findings_come_back_and_older_files_have_none(tmp_path):
+    path, model = tmp_path / "a.marquardt", small_model()
+    evidence = {"share": 0.5, "limit": float("inf")}
+    finding = Finding("dead units", Severity.NOTE, evidence, "2 of 4 units are dead.", "Start again.")
+    save(replace(model, record=replace(model.record, findings=(finding,))), path)
+    assert load(path).record.findings == (finding,)
+    header, arrays = read_archive(path)
+    header["record"]["findings"][0]["severity"] = "dire"
+    write_archive(path, header, arrays)
+    with pytest.raises(ModelFileError, match="'dire' is not a valid Severity"):
+        load(path)
+    del header["record"]["findings"]
+    write_archive(path, header, arrays)
+    assert load(path).record.findings == ()
 
 
 def test_the_html_report_of_a_file_is_that_of_the_fit(tmp_path):

@@ -181,7 +181,7 @@ def test_flat_targets_for_two_outputs():
     ("weights", "message"),
     [
         (np.ones(4), r"sample_weight has shape \(4,\), but there are 5 rows"),
-        (np.ones((5, 1)), r"sample_weight has shape \(5, 1\), but there are 5 rows"),
+        (np.ones((5, 2)), r"sample_weight has shape \(5, 2\), but y has shape \(5, 1\)"),
         (2.0, r"sample_weight has shape \(\), but there are 5 rows"),
         ([1, 1, -2, 1, 1], "sample_weight has a negative value, -2: weights must be >= 0"),
         ([1, 1, np.nan, 1, 1], "sample_weight holds 1 NaN and 0 infinite values"),

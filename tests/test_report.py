@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from marquardt.diagnosis import Finding, Severity
 from marquardt.reports.html_report import html_report
 from marquardt.reports.json_report import json_report
 from marquardt.reports.text_report import advice, duration, number, overfit_ratio, r_squared, text_report
@@ -199,3 +200,20 @@ def test_short_names_and_negative_importances_stay_in_line():
 def test_an_importance_that_overflows_does_not_end_the_report():
     effects = (ColumnEffect("a", float("nan"), float("nan"), "0", "1", (1e300,)),)
     assert "nan ± nan" in text_report(replace(small_model().record, effects=effects))
+
+
+NUMBERS = {"layer_1": 2.0, "share": np.inf}
+FINDING = Finding("dead units", Severity.WARNING, NUMBERS, "2 of 4 units <are> dead.", "Start again.")
+
+
+def test_findings_are_told_in_every_form():
+    record = replace(RECORD, findings=(FINDING,))
+    text = text_report(record)
+    assert "[[Diagnosis]]\n    - dead units: 2 of 4 units <are> dead. Start again.\n" in text
+    page = html_report(record)
+    assert "<h2>Diagnosis</h2>" in page and "<td>2 of 4 units &lt;are&gt; dead.</td>" in page
+    (found,) = json.loads(json.dumps(json_report(record), allow_nan=False))["findings"]
+    assert found["evidence"] == {"layer_1": 2.0, "share": "inf"} and found["severity"] == "warning"
+    for silent in (text_report(RECORD), html_report(RECORD)):
+        assert "Diagnosis" not in silent
+    assert json_report(RECORD)["findings"] == []

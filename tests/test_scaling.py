@@ -55,6 +55,36 @@ def test_weights_are_repeated_rows():
     np.testing.assert_allclose(weighted.scale, repeated.scale, rtol=1e-14)
 
 
+@pytest.mark.parametrize("size", [1e-290, 1e-12, 1.0, 1e12, 1e290])
+def test_robust_scaling_does_not_see_gross_errors(size):
+    values = np.random.default_rng(1).normal(size=(4001, 2)) * [1.0, 5.0] + [3.0, -40.0]
+    clean = Scaler.robust(values * size)
+    np.testing.assert_allclose(clean.offset / size, [3, -40], atol=0.2)
+    np.testing.assert_allclose(clean.scale / size, [1, 5], rtol=0.05)
+    values[:200] += 1e6
+    gross = Scaler.robust(values * size)
+    np.testing.assert_allclose(gross.scale, clean.scale, rtol=0.1)
+    assert (np.abs(gross.offset - clean.offset) < 0.15 * clean.scale).all()
+
+
+def test_robust_scaling_counts_weights_as_rows_and_gaps_nowhere():
+    values, weights = RNG.normal(size=(6, 2)), np.array([1.0, 2.0, 3.0, 1.0, 1.0, 4.0])
+    holed = values.copy()
+    holed[3, 1] = np.nan
+    weighted = Scaler.robust(holed, weights)
+    repeated = values.repeat(weights.astype(int), axis=0)
+    for k, column in enumerate((repeated[:, :1], np.delete(repeated, 6, axis=0)[:, 1:])):
+        one = Scaler.robust(column)
+        assert weighted.offset[k] == pytest.approx(one.offset[0], rel=1e-12)
+        assert weighted.scale[k] == pytest.approx(one.scale[0], rel=1e-12)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -3e-200, 1e308])
+def test_robust_scaling_of_a_constant(value):
+    scaler = Scaler.robust(np.full((7, 1), value))
+    assert (scaler.offset.tolist(), scaler.scale.tolist()) == ([value], [1.0])
+
+
 def test_identity_changes_nothing():
     values = RNG.normal(size=(4, 2))
     assert np.array_equal(Scaler.identity(2).transform(values), values)

@@ -13,8 +13,8 @@ from marquardt.datasets import DATASETS, load_concrete, load_energy, load_yacht,
 from marquardt.tables.columns import TableError
 from marquardt.tables.effects import column_effects, columns_that_move_together
 from marquardt.tables.encoder import TableEncoder
-from marquardt.tables.fitted_network import FittedNetwork
-from marquardt.tables.model import FitOptions, fit_table
+from marquardt.tables.fit_options import FitOptions
+from marquardt.tables.model import fit_table
 from small_model import small_table
 
 QUICK = FitOptions(hidden=(4,), max_iter=30)
@@ -26,7 +26,7 @@ def test_the_network_is_that_of_the_estimator():
     y = X[:, :1] * 5 + 1e-3
     regressor = LMRegressor(3, max_iter=5, random_state=0).fit(X, y)
     np.testing.assert_allclose(
-        FittedNetwork.from_regressor(regressor).predict(X), regressor.predict(X), rtol=1e-12
+        regressor.fitted_network_.predict(X), regressor.predict(X), rtol=1e-12
     )
 
 
@@ -204,3 +204,20 @@ def test_two_spirals_are_those_of_the_comparison():
     np.testing.assert_allclose(first, 5 * 249 / 250 * np.array([np.sin(angle), np.cos(angle)]))
     # the first weights of numpy.random.seed(1); uniform(-0.1, 0.1): two inputs and the bias of the first unit
     np.testing.assert_allclose(spirals.w0[:3], [-0.0165956, 0.04406490, -0.0999771], atol=1e-7)
+
+
+def test_findings_name_the_rows_of_the_table():
+    """From 1, without the header line, whatever was left out or held out before."""
+    x = np.linspace(-1, 1, 60)
+    table = pd.DataFrame({"x": x, "y": 2 * x + 0.05 * np.random.default_rng(0).normal(size=60)})
+    table.loc[[0, 3], "y"] = np.nan
+    table.loc[41, ["x", "y"]] = 4.0, -3.0
+    model = fit_table(table, ["y"], FitOptions(hidden=(2,), test_fraction=0.0, alpha=0.01))
+    found = {finding.name: finding for finding in model.record.findings}
+    assert found["influential rows"].evidence["row"] == 42
+    assert "Row 42 moves the estimates" in found["influential rows"].sentence
+
+
+def test_a_sound_table_has_no_findings():
+    model = fit_table(load_energy(), ["heating_load"], FitOptions(alpha=0.01))
+    assert model.record.findings == ()

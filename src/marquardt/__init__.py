@@ -34,29 +34,58 @@ from marquardt.trainer.signals import StopTraining
 from marquardt.trainer.trainer import LevenbergMarquardt
 
 if TYPE_CHECKING:
+    from marquardt.bayesian.evidence import maximize_evidence
+    from marquardt.bayesian.noise import known_noise
+    from marquardt.bayesian.posterior import Posterior
+    from marquardt.diagnosis import Diagnosis, Finding, Severity, diagnose, diagnose_network
     from marquardt.estimators.classifier import LMClassifier
     from marquardt.estimators.regressor import LMRegressor
+    from marquardt.estimators.regularization import Bayesian
     from marquardt.files.persistence import load, save
+    from marquardt.losses import Cauchy, Huber, Quantile, SoftL1, Tukey
+    from marquardt.robust_fit import RobustFit, fit_robustly
+    from marquardt.target_weights import entry_weights
 
 __version__ = "0.1.0"
 
 _LAZY = {
+    "Bayesian": "marquardt.estimators.regularization",
+    "Cauchy": "marquardt.losses",
+    "Diagnosis": "marquardt.diagnosis",
+    "Finding": "marquardt.diagnosis",
+    "Huber": "marquardt.losses",
     "LMClassifier": "marquardt.estimators.classifier",
     "LMRegressor": "marquardt.estimators.regressor",
+    "Posterior": "marquardt.bayesian.posterior",
+    "Quantile": "marquardt.losses",
+    "RobustFit": "marquardt.robust_fit",
+    "Severity": "marquardt.diagnosis",
+    "SoftL1": "marquardt.losses",
+    "Tukey": "marquardt.losses",
+    "diagnose": "marquardt.diagnosis",
+    "diagnose_network": "marquardt.diagnosis",
+    "entry_weights": "marquardt.target_weights",
+    "fit_robustly": "marquardt.robust_fit",
+    "known_noise": "marquardt.bayesian.noise",
     "load": "marquardt.files.persistence",
+    "maximize_evidence": "marquardt.bayesian.evidence",
     "save": "marquardt.files.persistence",
 }
-"""Public names whose modules load scikit-learn or pandas: imported when first asked for."""
+"""Public names imported when first asked for: their modules are not needed by all, or load scikit-learn."""
 
 __all__ = [
     "LSUV",
     "MLP",
     "QR",
     "Auto",
+    "Bayesian",
+    "Cauchy",
     "Cholesky",
+    "Diagnosis",
     "Dual",
     "Eigen",
     "Elu",
+    "Finding",
     "FirstImprovement",
     "GainRatio",
     "Gelu",
@@ -64,6 +93,7 @@ __all__ = [
     "Glorot",
     "He",
     "History",
+    "Huber",
     "Identity",
     "Input",
     "Iteration",
@@ -80,11 +110,16 @@ __all__ = [
     "NetworkProblem",
     "NguyenWidrow",
     "Nielsen",
+    "Posterior",
+    "Quantile",
     "RatioProbing",
     "Relu",
     "Result",
+    "RobustFit",
+    "Severity",
     "Sigmoid",
     "Sine",
+    "SoftL1",
     "Softmax",
     "Softplus",
     "Status",
@@ -92,10 +127,17 @@ __all__ = [
     "Stopping",
     "Swish",
     "Tanh",
+    "Tukey",
     "Uniform",
     "__version__",
+    "diagnose",
+    "diagnose_network",
+    "entry_weights",
+    "fit_robustly",
+    "known_noise",
     "least_squares",
     "load",
+    "maximize_evidence",
     "minimize",
     "save",
 ]

@@ -13,8 +13,9 @@ from typing import Protocol
 
 import numpy as np
 
-from marquardt._types import FloatArray
+from marquardt._types import FloatArray, IntArray
 from marquardt.cogram import structured_cogram
+from marquardt.column_forms import structured_column_forms
 from marquardt.gram import (
     CHUNK_BYTES,
     LayerFactors,
@@ -53,6 +54,14 @@ class Jacobian(Protocol):
 
     def column_sqnorms(self) -> FloatArray:
         """diag(JᵀJ) (p,)."""
+        ...
+
+    def column_forms(self, matrix: FloatArray, groups: IntArray, n_groups: int) -> FloatArray:
+        """Σ over each group of diag(Jᵀ matrix J), (n_groups,).
+
+        `matrix` (n, n) is symmetric, and its upper triangle is read; `groups` (p,) says where a column
+        belongs.
+        """
         ...
 
     def gram_flops(self) -> float:
@@ -109,6 +118,11 @@ class DenseJacobian:
 
     def column_sqnorms(self) -> FloatArray:
         return np.einsum("ij,ij->j", self.matrix, self.matrix)
+
+    def column_forms(self, matrix: FloatArray, groups: IntArray, n_groups: int) -> FloatArray:
+        J, upper = self.matrix, np.triu(matrix)
+        forms = 2.0 * np.einsum("ij,ij->j", upper @ J, J) - upper.diagonal() @ np.square(J)
+        return np.bincount(groups, forms, minlength=n_groups).astype(float, copy=False)
 
     def gram_flops(self) -> float:
         return float(self.shape[0]) * self.shape[1] ** 2
@@ -205,6 +219,9 @@ class KhatriRaoJacobian:
             target = result[layer.block].reshape(layer.shape)
             target[...] = squares @ np.square(layer.inputs).T
         return result
+
+    def column_forms(self, matrix: FloatArray, groups: IntArray, n_groups: int) -> FloatArray:
+        return structured_column_forms(self.layers, self.n_outputs, matrix, groups, n_groups)
 
     def row_chunks(self) -> Iterator[FloatArray]:
         size = max(1, CHUNK_BYTES // (8 * self.shape[1]))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,10 +16,19 @@ from marquardt.damping import DampingRule, Metric, MoreMetric, Nielsen
 from marquardt.differences import CentralDifferences, ForwardDifferences
 from marquardt.linsolve import QR, LinearSolver
 from marquardt.lm import Callback, Geodesic, minimize
+from marquardt.losses.penalties import PENALTIES
+from marquardt.losses.robust import Robust
+from marquardt.problem import Problem
 from marquardt.refinement import Refinement
 from marquardt.residual_problem import ResidualProblem
 from marquardt.result import History, Result, Status
+from marquardt.reweighted_problem import ReweightedLinearization, ReweightedProblem
+from marquardt.robust_fit import fit_robustly
+from marquardt.robust_scale import equivalent_sd
 from marquardt.stopping import Stopping
+
+if TYPE_CHECKING:
+    from marquardt.uncertainty import Bootstrap, ConfidenceInterval, Contour, Profile
 
 # The defaults of `least_squares`, chosen on the certified problems (`benchmarks/certified.py`).
 _ACCELERATION = Geodesic(limit=0.75)
@@ -49,6 +59,13 @@ class LeastSquaresFit:
     """Calls of the residual function, finite differences included."""
     jacobian_precision: float = 0.0
     """Relative error of a column of the Jacobian beyond rounding, when it comes from finite differences."""
+    _problem: ResidualProblem | None = field(default=None, repr=False, compare=False)
+    """The plain residuals, for refits; not saved with the fit."""
+    loss: Robust | None = None
+    """The penalty in place of squares, at its scale; None for least squares."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_problem"}
 
     def __repr__(self) -> str:
         estimates = ", ".join(f"{n}={v:.6g}" for n, v in zip(self.names[:8], self.w[:8], strict=True))
@@ -57,8 +74,15 @@ class LeastSquaresFit:
 
     @property
     def cost(self) -> float:
-        """½‖r‖²."""
+        """½‖r‖², or Σ ρ(r) with a loss."""
+        if self.loss is not None:
+            return float(self.loss.value(self.residual).sum())
         return 0.5 * float(self.residual @ self.residual)
+
+    @property
+    def weights(self) -> FloatArray:
+        """How much each residual counts (n,): 1 without a loss; with one from 1 down to 0, for outliers."""
+        return np.ones_like(self.residual) if self.loss is None else self.loss.weight(self.residual)
 
     @property
     def status(self) -> Status:
@@ -83,7 +107,12 @@ class LeastSquaresFit:
 
     @property
     def residual_sd(self) -> float:
-        """Residual standard deviation √(‖r‖² / (n − p)); NaN without degrees of freedom."""
+        """Residual standard deviation √(‖r‖² / (n − p)); NaN without degrees of freedom.
+
+        With a loss, the s of its covariance s² (JᵀJ)⁻¹: see `marquardt.robust_scale.equivalent_sd`.
+        """
+        if self.loss is not None:
+            return equivalent_sd(self.loss, self.residual, len(self.w))
         dof = self.degrees_of_freedom
         return float(np.sqrt(2.0 * self.cost / dof)) if dof > 0 else float("nan")
 
@@ -97,8 +126,14 @@ class LeastSquaresFit:
         Parameters
         ----------
         absolute_sigma : bool
-            When true the residuals are already in units of their standard deviation: s = 1.
+            When true the residuals are already in units of their standard deviation: s = 1.  With a loss s
+            is always estimated.
         """
+        s = 1.0 if absolute_sigma and self.loss is None else self.residual_sd
+        return self._unscaled_covariance() * s**2
+
+    def _unscaled_covariance(self) -> FloatArray:
+        """(JᵀJ)⁻¹."""
         if not np.isfinite(self.jacobian).all():
             return np.full((len(self.w), len(self.w)), np.nan)
         norms = np.linalg.norm(self.jacobian, axis=0)
@@ -107,7 +142,7 @@ class LeastSquaresFit:
         cutoff = max(max(scaled.shape) * _EPS, self.jacobian_precision) * values.max(initial=0.0)
         keep = values > cutoff
         half = vectors[keep].T / values[keep] / np.where(norms > 0, norms, 1.0)[:, None]
-        covariance = half @ half.T * (1.0 if absolute_sigma else self.residual_sd**2)
+        covariance = half @ half.T
         # What the null space touches is not determined: all p directions must be kept for a finite variance.
         kept = np.einsum("ij,ij->j", vectors[keep], vectors[keep])
         undetermined = kept < 1.0 - 1e-8
@@ -122,50 +157,48 @@ class LeastSquaresFit:
 
     def correlations(self) -> FloatArray:
         """Correlation matrix of the estimates (p, p); NaN beside undetermined parameters."""
-        covariance = self.covariance(absolute_sigma=True)
+        covariance = self._unscaled_covariance()
         errors = np.sqrt(np.diag(covariance))
         with np.errstate(invalid="ignore"):
             return covariance / np.outer(errors, errors)
 
     def summary(self) -> str:
-        """The fit as text: quality, estimates with standard errors, strong correlations, how it ended."""
-        errors = self.standard_errors()
-        width = max(len(name) for name in self.names)
-        lines = [
-            f"{self.message}",
-            f"  residuals {len(self.residual)}, parameters {len(self.w)}, "
-            f"degrees of freedom {self.degrees_of_freedom}",
-            f"  sum of squares {2 * self.cost:.10g}, residual standard deviation {self.residual_sd:.7g}",
-            f"  {self.result.n_iter} iterations, {self.result.n_jacobians} Jacobians, "
-            f"{self.n_evaluations} evaluations, {self.result.time:.3g} s",
-            "  Estimates",
-        ]
-        for name, value, error in zip(self.names, self.w, errors, strict=True):
-            relative = f"({abs(error / value):.2%})" if value != 0 and np.isfinite(error) else ""
-            lines.append(
-                f"    {name:<{width}}  {_to_digits_of(error, value)} ± {error:.4g} {relative}".rstrip()
-            )
-        if self.degrees_of_freedom <= 0:
-            lines.append(
-                "  No degrees of freedom: measure more points, or fix a parameter, for standard errors."
-            )
-        lines += self._strong_correlations()
-        return "\n".join(lines)
+        """The fit in a few lines: how it ended, quality, estimates with errors, strong correlations."""
+        from marquardt.uncertainty.fit_report import summary
 
-    def _strong_correlations(self, least: float = 0.9) -> list[str]:
-        matrix = self.correlations()
-        pairs = [
-            (matrix[i, j], self.names[i], self.names[j])
-            for i in range(len(self.w))
-            for j in range(i)
-            if abs(matrix[i, j]) >= least
-        ]
-        if not pairs:
-            return []
-        pairs.sort(key=lambda pair: -abs(pair[0]))
-        return [f"  Correlations of {least} and more"] + [
-            f"    C({second}, {first}) = {value: .4f}" for value, first, second in pairs[:10]
-        ]
+        return summary(self)
+
+    def report(self, y: ArrayLike | None = None, **options: Any) -> str:
+        """The fit in full: statistics, estimates with intervals, correlations.  See `fit_report`."""
+        from marquardt.uncertainty.fit_report import fit_report
+
+        return fit_report(self, y, **options)
+
+    def profile(self, name: str | int, **options: Any) -> Profile:
+        """The profile likelihood of a parameter, and its interval.  See `marquardt.uncertainty.profile`."""
+        from marquardt.uncertainty.profile import profile
+
+        return profile(self, name, **options)
+
+    def conf_interval(
+        self, *names: str | int, coverage: float = 0.95, absolute_sigma: bool = False
+    ) -> dict[str, ConfidenceInterval]:
+        """Profile-likelihood intervals of the named parameters, of all without names."""
+        from marquardt.uncertainty.profile import conf_interval
+
+        return conf_interval(self, *names, coverage=coverage, absolute_sigma=absolute_sigma)
+
+    def contour(self, first: str | int, second: str | int, **options: Any) -> Contour:
+        """The joint confidence region of two parameters.  See `marquardt.uncertainty.contour`."""
+        from marquardt.uncertainty.contour import contour
+
+        return contour(self, first, second, **options)
+
+    def bootstrap(self, n_resamples: int = 1000, **options: Any) -> Bootstrap:
+        """The same fit to data drawn again.  See `marquardt.uncertainty.bootstrap`."""
+        from marquardt.uncertainty.bootstrap import bootstrap
+
+        return bootstrap(self, n_resamples, **options)
 
 
 def least_squares(
@@ -175,6 +208,8 @@ def least_squares(
     *,
     args: Sequence[Any] = (),
     names: Sequence[str] | None = None,
+    loss: str | Robust = "linear",
+    f_scale: float | None = 1.0,
     damping: DampingRule | None = None,
     metric: Metric | None = None,
     solver: LinearSolver | None = None,
@@ -183,7 +218,7 @@ def least_squares(
     stopping: Stopping | None = None,
     callback: Callback | None = None,
 ) -> LeastSquaresFit:
-    """Minimise ½‖r(w)‖² for a NumPy residual function.
+    """Minimise ½‖r(w)‖², or Σ ρ(r(w)), for a NumPy residual function.
 
     Parameters
     ----------
@@ -198,6 +233,13 @@ def least_squares(
         Further arguments of `residual` and `jac`.
     names : sequence of str, optional
         Names of the parameters, for the summary.
+    loss : str or Robust
+        "linear" is least squares; "huber", "soft_l1", "cauchy" (as SciPy's) and "tukey" let gross errors
+        count little; "quantile" fits the median; or an object, `Huber(threshold=..., scale=...)` and so on.
+    f_scale : float or None
+        With the name of a loss: the residual from which on errors count as large, as in SciPy.  None
+        estimates the standard deviation of the noise, see `marquardt.robust_fit`, and takes the threshold of
+        95 % efficiency.
     refinement : bool or Refinement
         Gauss-Newton steps after convergence, judged by the gradient, for the digits that the cost cannot see.
     damping, metric, solver, acceleration, stopping, callback
@@ -211,7 +253,7 @@ def least_squares(
     Raises
     ------
     ValueError
-        For a start that is not finite, and for residuals or Jacobians of the wrong shape.
+        For a start that is not finite, an unknown loss, and for residuals or Jacobians of the wrong shape.
 
     Examples
     --------
@@ -232,30 +274,68 @@ def least_squares(
         raise ValueError(f"names has {len(labels)} entries, but w0 has {len(start)} parameters")
     if not (callable(jac) or jac is None or (isinstance(jac, str) and jac in _DIFFERENCES)):
         raise ValueError(f"jac={jac!r} must be a function, '2-point', '3-point' or None")
+    penalty = _chosen_penalty(loss, f_scale)
     jacobian = _with_arguments(jac, args) if callable(jac) else _DIFFERENCES[jac]
     problem = ResidualProblem(_with_arguments(residual, args), len(start), jacobian)
     first = problem.residual(start)
     if not np.isfinite(first).all():
         bad = int((~np.isfinite(first)).sum())
         raise ValueError(f"residual(w0) has {bad} NaN or infinite values of {len(first)}: take another w0")
-    result = minimize(
-        problem,
-        start,
+    run = partial(
+        minimize,
         damping=damping or _DAMPING,
         metric=metric or MoreMetric(),
         solver=solver or QR(),
         acceleration=_ACCELERATION if acceleration is True else acceleration,
-        stopping=stopping or _STOPPING,
-        callback=callback,
     )
+    stopping = stopping or _STOPPING
+    whole: Problem = problem
+    if penalty is None:
+        result = run(problem, start, stopping=stopping, callback=callback)
+    elif f_scale is not None:
+        whole = ReweightedProblem(problem, penalty, start)
+        result = run(whole, start, stopping=stopping, callback=callback)
+    else:
+        robust = ReweightedProblem(problem, penalty, start)
+        fit = fit_robustly(robust, start, penalty, minimizer=run, stopping=stopping, callback=callback)
+        result, penalty = fit.result, fit.penalty.at_scale(float(fit.scale[0]))
+        whole = robust.with_loss(penalty)
     if refinement and result.status in _REFINABLE:
-        result = _refined(problem, result, Refinement() if refinement is True else refinement)
+        result = _refined(whole, result, Refinement() if refinement is True else refinement)
     assert result.linearization is not None
     at = result.linearization
-    precision = 0.0 if callable(jac) else _DIFFERENCES[jac].precision
+    plain = at.plain if isinstance(at, ReweightedLinearization) else at
     return LeastSquaresFit(
-        result.w, at.residual, at.jacobian.dense(), labels, result, problem.n_evaluations, precision
+        result.w,
+        plain.residual,
+        plain.jacobian.dense(),
+        labels,
+        result,
+        problem.n_evaluations,
+        0.0 if callable(jac) else _DIFFERENCES[jac].precision,
+        problem,
+        penalty,
     )
+
+
+def _chosen_penalty(loss: str | Robust, f_scale: float | None) -> Robust | None:
+    """The penalty at the scale asked for; None for least squares."""
+    if f_scale is not None and not (np.isfinite(f_scale) and f_scale > 0):
+        raise ValueError(
+            f"f_scale={f_scale!r} must be a finite number above 0, or None to estimate the scale"
+        )
+    if isinstance(loss, Robust):
+        if f_scale not in (None, 1.0):
+            raise ValueError(
+                f"f_scale={f_scale!r} is for the name of a loss: write "
+                f"loss={type(loss).__name__}(threshold=..., scale=...)"
+            )
+        return loss
+    if loss == "linear":
+        return None
+    if not isinstance(loss, str) or loss not in PENALTIES:
+        raise ValueError(f"loss={loss!r} must be 'linear', {', '.join(map(repr, PENALTIES))}, or an object")
+    return PENALTIES[loss] if f_scale is None else replace(PENALTIES[loss], threshold=float(f_scale))
 
 
 def _with_arguments(
@@ -264,7 +344,7 @@ def _with_arguments(
     return lambda w: function(w, *args)
 
 
-def _refined(problem: ResidualProblem, result: Result, refinement: Refinement) -> Result:
+def _refined(problem: Problem, result: Result, refinement: Refinement) -> Result:
     """The result with its last digits; the history stays that of the iterations."""
     assert result.linearization is not None
     try:
@@ -280,12 +360,3 @@ def _refined(problem: ResidualProblem, result: Result, refinement: Refinement) -
         n_jacobians=result.n_jacobians + n_jacobians,
         n_costs=result.n_costs + n_jacobians,
     )
-
-
-def _to_digits_of(error: float, value: float) -> str:
-    """`value` with the decimals that four digits of its error have."""
-    if not (np.isfinite(error) and error > 0 and value != 0):
-        return f"{value: .8g}"
-    decimals = 3 - int(np.floor(np.log10(error)))
-    digits = decimals + 1 + int(np.floor(np.log10(abs(value))))
-    return f"{value: .{decimals}f}" if 0 <= decimals <= 12 and 1 <= digits <= 15 else f"{value: .8g}"

@@ -88,6 +88,19 @@ def minimize(
         acceleration or None,
         resolve_output,
     )
+    return minimize_by(method, problem, w0, stopping=stopping, callback=callback, validation=validation)
+
+
+def minimize_by(
+    method: Method,
+    problem: Problem,
+    w0: ArrayLike,
+    *,
+    stopping: Stopping | None = None,
+    callback: Callback | None = None,
+    validation: Validation | None = None,
+) -> Result:
+    """`minimize` with the parts of the method in one object."""
     return _Run(problem, method, stopping or Stopping(), callback, validation).result(w0)
 
 

@@ -19,9 +19,18 @@ from marquardt._lapack import dposv
 from marquardt._types import FloatArray
 from marquardt.gram import LayerFactors, Scratch
 from marquardt.jacobian import Jacobian, KhatriRaoJacobian
-from marquardt.losses import LossOf, SoftmaxSquaredError, SquaredError, squared_error
+from marquardt.losses import (
+    LogisticCrossEntropy,
+    Loss,
+    LossOf,
+    SoftmaxCrossEntropy,
+    SoftmaxSquaredError,
+    SquaredError,
+    squared_error,
+)
 from marquardt.models.mlp import MLP, ForwardPass, augmented
 from marquardt.output_ridge import ridge_step
+from marquardt.target_weights import weighed
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,7 @@ class Problem(Protocol):
 
 
 class NetworkProblem:
-    """A network with data, under a squared error.
+    """A network with data, under a loss: the squared error, if not another.
 
     C(w) = ½ Σ_n s_n |f(x_n; w) − y_n|² + ½ α |weights|²  (biases are not penalised).
 
@@ -79,19 +88,20 @@ class NetworkProblem:
     network : MLP
     X : array (n_samples, n_inputs)
     y : array (n_samples,) or (n_samples, n_outputs)
-    sample_weight : array (n_samples,), optional
-        s; a weight of 2 equals a repeated row, 0 leaves the row out.
+    sample_weight : array (n_samples,) or (n_samples, n_outputs), optional
+        s; a weight of 2 equals a repeated row, 0 leaves the row out.  Or one for every entry of y: where it
+        is 0, y was not measured and may be NaN.  `entry_weights` of `marquardt.target_weights` makes them.
     alpha : float
         Precision of the weights, in scikit-learn's `MLPRegressor` meaning.
     prior : array (n_params,), optional
         S₀ entry by entry, instead of `alpha`.
     loss : callable
-        `squared_error` or `cross_entropy` of `marquardt.losses`.
+        `squared_error`, `cross_entropy`, or an object such as `Huber()`, of `marquardt.losses`.
 
     Raises
     ------
     ValueError
-        For wrong shapes, NaN or infinite values, negative weights, no rows.
+        For wrong shapes, NaN or infinite values, negative weights, no rows, an output without weights.
 
     Examples
     --------
@@ -114,18 +124,18 @@ class NetworkProblem:
         prior: ArrayLike | None = None,
         loss: LossOf = squared_error,
     ) -> None:
+        y, weights = weighed(y, sample_weight)
         X, targets = check_samples(X, y, network.n_inputs, network.n_outputs)
-        weights = check_weights(sample_weight, len(X))
+        if weights is None or weights.ndim != 2:
+            weights = check_weights(weights, len(X))
         self.network = network
         self.n_params = network.n_params
         self.n_samples = len(X)
         self.prior = _prior(network, alpha, prior)
         self.targets = np.ascontiguousarray(targets.T)  # (K, N)
-        self.sample_weight = weights
+        self.sample_weight = None if weights is None else np.ascontiguousarray(weights.T)  # (N,) or (K, N)
         self._first = augmented(X)
-        roots = None if weights is None else np.sqrt(weights)
-        activation = network.layers[-1].activation
-        self._loss = loss(activation, self.targets, roots)
+        self._loss = self._of(loss)
         self._scratch = Scratch()
         self._latest: tuple[FloatArray, ForwardPass] | None = None
 
@@ -135,15 +145,42 @@ class NetworkProblem:
         other.prior = _prior(self.network, 0.0, prior)
         return other
 
+    def with_loss(self, loss: LossOf) -> NetworkProblem:
+        """The same problem under another loss; data, buffers and the latest pass are shared."""
+        other = copy.copy(self)
+        other._loss = self._of(loss)
+        return other
+
+    def errors(self, w: FloatArray) -> FloatArray:
+        """Prediction minus target (K, N), without weights; arbitrary in entries of weight 0."""
+        return squared_error(self.network.layers[-1].activation, self.targets, None).residual(
+            self._forward(w).arguments[-1]
+        )
+
+    @property
+    def entry_weights(self) -> FloatArray:
+        """s of every entry (K, N); read-only."""
+        weights = 1.0 if self.sample_weight is None else self.sample_weight
+        return np.broadcast_to(np.asarray(weights), self.targets.shape)
+
     @property
     def sums_squares(self) -> bool:
         """Whether the loss is a sum of squared errors."""
         return isinstance(self._loss, SquaredError | SoftmaxSquaredError)
 
+    @property
+    def is_cross_entropy(self) -> bool:
+        """Whether the loss is a cross-entropy."""
+        return isinstance(self._loss, SoftmaxCrossEntropy | LogisticCrossEntropy)
+
     # -- the driver's view ---------------------------------------------------------------------
 
     def cost(self, w: FloatArray) -> float:
-        return self._loss.cost(self._forward(w).arguments[-1]) + self._prior_cost(w)
+        return self.data_cost(w) + self._prior_cost(w)
+
+    def data_cost(self, w: FloatArray) -> float:
+        """C(w) without its prior term."""
+        return self._loss.cost(self._forward(w).arguments[-1])
 
     def linearize(self, w: FloatArray) -> Linearization:
         passed = self._forward(w)
@@ -182,6 +219,7 @@ class NetworkProblem:
         resolved = w.copy()
         resolved[block] += step
         new_z = resolved[block].reshape(self.network.shapes[-1]) @ passed.inputs[-1]
+        new_z.flags.writeable = False
         if not self._loss.linear:
             # No descent is guaranteed, and the comparison costs nothing but the loss.
             before = self._loss.cost(z) + self._prior_cost(w)
@@ -194,10 +232,15 @@ class NetworkProblem:
 
     # -- within --------------------------------------------------------------------------------
 
+    def _of(self, loss: LossOf) -> Loss:
+        roots = None if self.sample_weight is None else np.sqrt(self.sample_weight)
+        return loss(self.network.layers[-1].activation, self.targets, roots)
+
     def _forward(self, w: FloatArray) -> ForwardPass:
         """The pass at w; the latest is kept, since an accepted trial point is linearised next."""
         if self._latest is None or self._latest[0] is not w:
             passed = self.network.forward(w, self._first)
+            passed.arguments[-1].flags.writeable = False  # so that the loss may remember what it made of it
             if w.flags.writeable:  # its owner may still change it: do not keep it
                 return passed
             self._latest = (w, passed)
@@ -222,14 +265,16 @@ class NetworkProblem:
         residual = self._loss.residual(z)
         prior = None if self.prior is None else self.prior[self.network.blocks[-1]]
         priors = None if prior is None else prior.reshape(rows, columns)
-        same_prior = priors is None or bool((priors == priors[0]).all())
-        if seed.shape[0] == 1 and seed.ndim == 2 and same_prior and isinstance(damping, float):
-            # all outputs have the same small matrix
-            plain = self._loss.linear and self._loss.root_weights is None  # the seed is 1
-            weighted = inputs if plain else inputs * seed[0]
-            first = None if priors is None else priors[0]
-            step = ridge_step(weighted, residual, own.reshape(rows, columns), first, damping)
-            return None if step is None else step.ravel()
+        if seed.ndim == 2 and isinstance(damping, float):  # the outputs do not see one another
+            mine = own.reshape(rows, columns)
+            if seed.shape[0] == 1 and (priors is None or bool((priors == priors[0]).all())):
+                # all outputs have the same small matrix
+                plain = self._loss.linear and self._loss.root_weights is None  # the seed is 1
+                weighted = inputs if plain else inputs * seed[0]
+                first = None if priors is None else priors[0]
+                step = ridge_step(weighted, residual, mine, first, damping)
+                return None if step is None else step.ravel()
+            return _separate_steps(inputs, seed, residual, mine, priors, damping)
         layer = LayerFactors(inputs, seed, slice(0, rows * columns), (rows, columns))
         own_jacobian = KhatriRaoJacobian([layer], rows, self._scratch)
         rhs = own_jacobian.rmv(residual.ravel())
@@ -248,6 +293,27 @@ class NetworkLinearization(Linearization):
 
     passed: ForwardPass
     slopes: list[FloatArray]
+
+
+def _separate_steps(
+    inputs: FloatArray,
+    seed: FloatArray,
+    residual: FloatArray,
+    own: FloatArray,
+    priors: FloatArray | None,
+    damping: float,
+) -> FloatArray | None:
+    """b of outputs that each have a small matrix of their own."""
+    steps = []
+    for k in range(len(own)):
+        one = slice(k, k + 1)
+        weighted = inputs * seed[k % len(seed)]
+        prior = None if priors is None else priors[k]
+        step = ridge_step(weighted, residual[one], own[one], prior, damping)
+        if step is None:
+            return None
+        steps.append(step.ravel())
+    return np.concatenate(steps)
 
 
 def _prior(network: MLP, alpha: float, prior: ArrayLike | None) -> FloatArray | None:

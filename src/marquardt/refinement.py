@@ -16,8 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from marquardt._types import FloatArray
-from marquardt.problem import Linearization
-from marquardt.residual_problem import ResidualProblem
+from marquardt.problem import Linearization, Problem
 
 _ROUNDING = 64 * float(np.finfo(float).eps)
 """A cost may rise by this fraction of it: the rounding of a sum of squares."""
@@ -40,6 +39,7 @@ class Refinement:
 
     Examples
     --------
+    >>> from marquardt.residual_problem import ResidualProblem
     >>> problem = ResidualProblem(lambda w: [w[0] ** 2 - 2.0, 1e-3], 1, lambda w: [[2 * w[0]], [0.0]])
     >>> at, n_jacobians = Refinement().run(problem, problem.linearize(np.array([1.4142])))
     >>> abs(float(at.w[0]) - 2**0.5) < 1e-15
@@ -58,12 +58,12 @@ class Refinement:
         if not self.tolerance >= 0:
             raise ValueError(f"tolerance={self.tolerance!r} must be >= 0")
 
-    def run(self, problem: ResidualProblem, at: Linearization) -> tuple[Linearization, int]:
+    def run(self, problem: Problem, at: Linearization) -> tuple[Linearization, int]:
         """The refined point, and the number of Jacobians it took."""
         with np.errstate(all="ignore"):  # a step too far is dropped
             return self._run(problem, at)
 
-    def _run(self, problem: ResidualProblem, at: Linearization) -> tuple[Linearization, int]:
+    def _run(self, problem: Problem, at: Linearization) -> tuple[Linearization, int]:
         step, offset = _gauss_newton(at)
         for count in range(self.max_steps):
             w = at.w + step

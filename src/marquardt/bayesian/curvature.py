@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from marquardt._types import FloatArray
+from marquardt._types import FloatArray, IntArray
 from marquardt.jacobian import Jacobian
 from marquardt.linsolve import DampedSystem, Factor, LinearSolver
 from marquardt.linsolve.cholesky import CholeskySystem
+from marquardt.linsolve.dual import DualSystem
 
 
 class Curvature:
@@ -49,43 +50,62 @@ class Curvature:
         if self._prepared and isinstance(self.system, CholeskySystem):
             self.system = replace(self.system, scale=scale)
         elif not (self._prepared and single and not self._scaled):
+            if isinstance(self.system, DualSystem) and not single:
+                self.jacobian = without_products(self.jacobian)  # its kernel is overwritten now
             self.system = self.solver.prepare(self.jacobian, None, scale, self.system)
         assert self.system is not None
         self._prepared, self._scaled = True, not single
         return self.system.factorize(float(prior[0]) if single else 1.0)
 
     def known(self) -> Jacobian:
-        """The Jacobian, with its Gram matrix where that is at hand, so that the next step need not make it.
+        """The Jacobian, with its Gram matrix or kernel where that is at hand, so that the next step need not
+        make it.
 
         The step may take the buffers of `system`, Gram matrix included.
         """
-        if not isinstance(self.system, CholeskySystem) or not self._prepared:
-            return self.jacobian
-        inner = self.jacobian.inner if isinstance(self.jacobian, KnownGram) else self.jacobian
-        gram = self.system.gram
-        return KnownGram(inner, gram, gram.diagonal().copy())
+        system, inner = self.system if self._prepared else None, without_products(self.jacobian)
+        if isinstance(system, CholeskySystem):
+            return KnownProduct(inner, gram_matrix=system.gram, gram_diagonal=system.gram.diagonal().copy())
+        if isinstance(system, DualSystem) and not self._scaled:
+            return KnownProduct(inner, kernel=system.kernel)
+        return inner
 
 
 @dataclass(frozen=True)
-class KnownGram:
-    """A Jacobian whose Gram matrix is known: upper triangle `known`, its diagonal kept apart, because the
-    solvers add their prior to the one in place."""
+class KnownProduct:
+    """A Jacobian of which a product with itself is known, in a buffer of the solver's.
+
+    Parameters
+    ----------
+    inner : Jacobian
+    gram_matrix : array (p, p), optional
+        JᵀJ, upper triangle ...
+    gram_diagonal : array (p,), optional
+        ... its diagonal kept apart, because the solvers add their prior to the one in place.
+    kernel : array (n, n), optional
+        JJᵀ, upper triangle.
+    """
 
     inner: Jacobian
-    known: FloatArray
-    diagonal: FloatArray
+    gram_matrix: FloatArray | None = None
+    gram_diagonal: FloatArray | None = None
+    kernel: FloatArray | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
         return self.inner.shape
 
     def gram(self, out: FloatArray | None = None) -> FloatArray:
-        if out is None:
-            out = self.known.copy()
-        elif out is not self.known:
-            np.copyto(out, self.known)
-        out.ravel()[:: len(out) + 1] = self.diagonal
+        if self.gram_matrix is None or self.gram_diagonal is None:
+            return self.inner.gram(out)
+        out = _placed(self.gram_matrix, out)
+        out.ravel()[:: len(out) + 1] = self.gram_diagonal
         return out
+
+    def cogram(self, weights: FloatArray | None = None, out: FloatArray | None = None) -> FloatArray:
+        if self.kernel is None or weights is not None:
+            return self.inner.cogram(weights, out)
+        return _placed(self.kernel, out)
 
     def mv(self, v: FloatArray) -> FloatArray:
         return self.inner.mv(v)
@@ -93,11 +113,11 @@ class KnownGram:
     def rmv(self, u: FloatArray) -> FloatArray:
         return self.inner.rmv(u)
 
-    def cogram(self, weights: FloatArray | None = None, out: FloatArray | None = None) -> FloatArray:
-        return self.inner.cogram(weights, out)
-
     def column_sqnorms(self) -> FloatArray:
         return self.inner.column_sqnorms()
+
+    def column_forms(self, matrix: FloatArray, groups: IntArray, n_groups: int) -> FloatArray:
+        return self.inner.column_forms(matrix, groups, n_groups)
 
     def gram_flops(self) -> float:
         return self.inner.gram_flops()
@@ -110,3 +130,17 @@ class KnownGram:
 
     def dense(self) -> FloatArray:
         return self.inner.dense()
+
+
+def without_products(jacobian: Jacobian) -> Jacobian:
+    """The Jacobian alone, for when the buffers hold something else."""
+    return jacobian.inner if isinstance(jacobian, KnownProduct) else jacobian
+
+
+def _placed(matrix: FloatArray, out: FloatArray | None) -> FloatArray:
+    """`matrix` in `out`; copied, unless it is there."""
+    if out is None:
+        return matrix.copy()
+    if out is not matrix:
+        np.copyto(out, matrix)
+    return out

@@ -1,9 +1,9 @@
 """Bayesian regularisation: fit, noise and weight precisions found together by maximising the evidence.
 
 linearise r at w
-repeat:  take a step of the method on ½‖r‖² + ½wᵀS₀w, S₀ = α/β
-         near the minimum, or every few steps: re-estimate α and β from JᵀJ in hand (.precisions)
-         stop when the evidence and the number of effective parameters no longer change
+repeat:  take a step of the method on C_D + ½wᵀS₀w, S₀ = α/β
+         after it, or after three once they have settled: re-estimate α and β from JᵀJ in hand (.precisions)
+         stop when the evidence and the number of effective parameters no longer change, or it only falls
 
 The method knows nothing of it: it is handed a problem with another prior.
 """
@@ -19,15 +19,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from marquardt._types import FloatArray
-from marquardt.bayesian.curvature import Curvature
+from marquardt.bayesian.curvature import Curvature, without_products
 from marquardt.bayesian.evidence_result import EvidenceResult
+from marquardt.bayesian.noise import NoiseOf, usual_noise
 from marquardt.bayesian.posterior import Posterior
-from marquardt.bayesian.precisions import (
-    Evidence,
-    PrecisionModel,
-    PrecisionRule,
-    constant_log_evidence,
-)
+from marquardt.bayesian.precisions import CLASS_RULE, Evidence, PrecisionModel, PrecisionRule
 from marquardt.bayesian.prior_groups import Grouping, input_groups
 from marquardt.bayesian.schedule import Schedule
 from marquardt.linsolve import SingularSystemError
@@ -45,6 +41,7 @@ def maximize_evidence(
     w0: ArrayLike,
     *,
     groups: Grouping = input_groups,
+    noise: NoiseOf = usual_noise,
     method: Method | None = None,
     rule: PrecisionRule | None = None,
     schedule: Schedule | None = None,
@@ -56,15 +53,19 @@ def maximize_evidence(
     Parameters
     ----------
     problem : NetworkProblem
-        With a squared error and inputs and targets of about unit spread; its own prior is not used.
+        With a squared error or a cross-entropy, and inputs and targets of about unit spread; its own prior
+        is not used.
     w0 : array (n_params,)
         The start.
     groups : callable
         `input_groups`, `layer_groups`, `one_group` of `marquardt.bayesian.prior_groups`, or your own.
+    noise : callable
+        `usual_noise`: estimated for a squared error, none for a cross-entropy.  `known_noise` of
+        `marquardt.bayesian.noise` takes the row weights for 1/σ².
     method : Method, optional
         The parts of the step.
     rule : PrecisionRule, optional
-        The re-estimation and its guards.
+        The re-estimation and its guards; for a cross-entropy `CLASS_RULE` when None.
     schedule : Schedule, optional
         When to re-estimate.
     stopping : Stopping, optional
@@ -81,11 +82,11 @@ def maximize_evidence(
     Raises
     ------
     ValueError
-        When w0 has the wrong shape, or the loss is no squared error.
+        When w0 has the wrong shape, or the loss has no evidence.
 
     References
     ----------
-    D. J. C. MacKay, Neural Computation 4(3):448, 1992; F. D. Foresee, M. T. Hagan, IJCNN 1997.
+    D. J. C. MacKay, Neural Computation 4(3):448 and 4(5):720, 1992; F. D. Foresee, M. T. Hagan, IJCNN 1997.
 
     Examples
     --------
@@ -95,13 +96,14 @@ def maximize_evidence(
     >>> fit.result.status.name, round(fit.noise_sd, 2), round(fit.n_effective, 1)
     ('EVIDENCE', 0.08, 1.3)
     """
-    if not problem.sums_squares:
-        raise ValueError("the evidence needs a squared error: cross-entropy has no noise precision")
     run = _Run(
         problem,
-        groups,
+        PrecisionModel(
+            groups(problem.network),
+            noise(problem),
+            rule or (CLASS_RULE if problem.is_cross_entropy else PrecisionRule()),
+        ),
         method or Method(),
-        rule or PrecisionRule(),
         schedule or Schedule(),
         stopping or Stopping(),
         callback,
@@ -115,15 +117,14 @@ class _Run:
     def __init__(
         self,
         problem: NetworkProblem,
-        groups: Grouping,
+        model: PrecisionModel,
         method: Method,
-        rule: PrecisionRule,
         schedule: Schedule,
         stopping: Stopping,
         callback: Callable[[Iteration], bool | None] | None,
     ) -> None:
-        self.model = PrecisionModel.of(problem, groups(problem.network), rule)
-        self.method, self.schedule, self.stopping, self.callback = method, schedule, stopping, callback
+        self.model, self.method, self.schedule = model, method, schedule
+        self.stopping, self.callback = stopping, callback
         self.precisions = self.model.start()
         self.problem = problem.with_prior(self.model.prior(self.precisions))
         self.state: State | None = None
@@ -181,29 +182,29 @@ class _Run:
         return Status.EVIDENCE, f"no step found after {4 * self.schedule.window} re-estimations in a row"
 
     def _update_if_due(self, state: State, at_mode: bool) -> Reason | None:
-        slow = state.decrease <= self.schedule.near * state.at.cost
-        if len(self.history) > 1 and (at_mode or slow or self.since >= self.schedule.every):
+        due = self.since >= self.schedule.wait(self.updates)
+        if len(self.history) > 1 and (at_mode or due):
             return self._update(state, at_mode)
         return None
 
     def _update(self, state: State, at_mode: bool) -> Reason | None:
         """Re-estimate the precisions at this point, and put the state under the new ones."""
-        w, sse = state.at.w, float(state.at.residual @ state.at.residual)
+        w, data_cost = state.at.w, self.problem.data_cost(state.at.w)
         curvature = Curvature(self.method.solver, state.at.jacobian, state.system)
         precisions = self.precisions
         evidence = None
         for _ in range(self.schedule.sweeps):
-            evidence = self.model.evidence_of(curvature, w, sse, precisions, self.guards)
+            evidence = self.model.evidence_of(curvature, w, data_cost, precisions, self.guards)
             self._keep_best(evidence, w)
-            precisions = self.model.reestimated(evidence, w, sse, self.guards)
+            precisions = self.model.reestimated(evidence, w, data_cost, self.guards)
         assert evidence is not None
         problem = self.problem.with_prior(self.model.prior(precisions))
         self.updates.append(evidence)
-        moved = _under(problem, replace(state, system=curvature.system), curvature)
+        moved = _under(problem, replace(state, system=curvature.system), curvature, data_cost)
         # one statement, so that Ctrl-C finds the three of them in step
         self.state, self.problem, self.precisions, self.since = moved, problem, precisions, 0
-        converged = self.schedule.converged(self.updates, 0.0 if at_mode else state.decrease / state.at.cost)
-        return None if converged is None else (Status.EVIDENCE, converged)
+        ended = self.schedule.ended(self.updates, 0.0 if at_mode else state.decrease / state.at.cost)
+        return None if ended is None else (Status.EVIDENCE, ended)
 
     def _keep_best(self, evidence: Evidence, w: FloatArray) -> None:
         value = evidence.log_evidence
@@ -220,30 +221,33 @@ class _Run:
                 raise
             status, numbers = Status.INTERRUPTED, f"after {len(self.history) - 1} iterations"
             self.error = error
+            # what was interrupted may have left the buffers half written
+            at = replace(self.state.at, jacobian=without_products(self.state.at.jacobian))
+            self.state = replace(self.state, at=at, system=None)
         except SingularSystemError as error:
             status, numbers = Status.SINGULAR, f"in a re-estimation, {error}"
         assert self.state is not None
+        posterior, evidence, w = None, self._unknown(), self.state.at.w
+        notes = list[str]()
         started = status is not Status.NO_FINITE_START
         if started:
-            self._measure_last(self.state)
-        evidence, w = self.best or (self._unknown(), self.state.at.w)
-        notes = self.model.notes(self.guards)
-        prior = self.model.prior(evidence.precisions)
-        problem = self.problem.with_prior(prior)
-        posterior = None
-        if started:
             try:
-                posterior = Posterior.at(problem, w, prior, evidence.precisions.noise)
+                self._measure_last(self.state)
+                evidence, w = self.best or (evidence, w)
+                posterior = self._posterior(evidence, w)
             except (SingularSystemError, MemoryError) as error:
                 notes.append(f"no error bars: {error}")
+            except KeyboardInterrupt as error:  # the fit is there, and shall not be lost
+                evidence, w = self.best or (evidence, w)
+                status, self.error = Status.INTERRUPTED, error
+                notes.append("no error bars: interrupted while they were made")
+        problem = self.problem.with_prior(self.model.prior(evidence.precisions))
         cost = problem.cost(w) if started else self.state.at.cost
-        result = self._plain_result(w, cost, status, numbers)
-        limit = self.model.noise_limit
-        constant = constant_log_evidence(self.problem.targets, self.problem.sample_weight, limit)
+        constant = self.model.noise.constant_log_evidence()
         if constant >= evidence.log_evidence:
             notes.append("a constant has the higher evidence: these rows do not show that the inputs matter")
         return EvidenceResult(
-            result=result,
+            result=self._plain_result(w, cost, status, numbers),
             groups=self.model.groups,
             weight_precision=evidence.precisions.weights,
             noise_precision=evidence.precisions.noise,
@@ -251,9 +255,16 @@ class _Run:
             log_evidence=evidence.log_evidence,
             constant_log_evidence=constant,
             updates=tuple(self.updates),
-            notes=tuple(notes),
+            notes=(*self.model.notes(self.guards), *notes),
             posterior=posterior,
         )
+
+    def _posterior(self, evidence: Evidence, w: FloatArray) -> Posterior:
+        """Under the precisions of `evidence`."""
+        assert self.state is not None
+        at, prior = self.state.at, self.model.prior(evidence.precisions)
+        jacobian = at.jacobian if w is at.w else self.problem.linearize(w).jacobian
+        return Posterior.of(self.problem.network, jacobian, w, prior, evidence.precisions.noise)
 
     def _plain_result(self, w: FloatArray, cost: float, status: Status, numbers: str) -> Result:
         assert self.state is not None
@@ -273,10 +284,10 @@ class _Run:
     def _measure_last(self, state: State) -> None:
         """The evidence where the run ended."""
         at = state.at
-        curvature = Curvature(self.method.solver, at.jacobian)
+        curvature = Curvature(self.method.solver, at.jacobian, state.system)
         try:
-            sse = float(at.residual @ at.residual)
-            evidence = self.model.evidence_of(curvature, at.w, sse, self.precisions, self.guards)
+            data_cost = self.problem.data_cost(at.w)
+            evidence = self.model.evidence_of(curvature, at.w, data_cost, self.precisions, self.guards)
         except SingularSystemError:
             return  # then an earlier one is the best
         self._keep_best(evidence, at.w)
@@ -285,12 +296,12 @@ class _Run:
         return Evidence(self.precisions, np.full(len(self.model.groups), np.nan), -np.inf)
 
 
-def _under(problem: NetworkProblem, state: State, curvature: Curvature) -> State:
+def _under(problem: NetworkProblem, state: State, curvature: Curvature, data_cost: float) -> State:
     """The same point under the prior of `problem`, its Gram matrix in hand."""
     at = state.at
     assert problem.prior is not None
     offset = problem.prior * at.w
-    cost = 0.5 * float(at.residual @ at.residual) + 0.5 * float(offset @ at.w)
+    cost = data_cost + 0.5 * float(offset @ at.w)
     gradient = at.jacobian.rmv(at.residual) + offset
     return replace(
         state, at=replace(at, jacobian=curvature.known(), cost=cost, offset=offset, gradient=gradient)

@@ -10,6 +10,7 @@ from marquardt._types import FloatArray
 from marquardt.bayesian.posterior import Posterior
 from marquardt.bayesian.precisions import Evidence
 from marquardt.bayesian.prior_groups import PriorGroups
+from marquardt.problem import NetworkProblem
 from marquardt.result import Result
 
 
@@ -18,17 +19,18 @@ class EvidenceResult:
     """The outcome of `maximize_evidence`: parameters and precisions of the highest evidence seen."""
 
     result: Result
-    """Parameters, status and history; costs are ½‖r‖² + ½wᵀS₀w under the S₀ = α/β of their time."""
+    """Parameters, status and history; costs are C_D + ½wᵀS₀w under the S₀ = α/β of their time."""
     groups: PriorGroups
     weight_precision: FloatArray
     """α (G,)."""
     noise_precision: float
-    """β."""
+    """β; 1 for known noise and for classes."""
     effective_parameters: FloatArray
     """γ (G,), between 0 and the number of parameters in the group."""
     log_evidence: float
     constant_log_evidence: float
-    """That of the mean of the targets: a network below it has found nothing."""
+    """That of the mean of the targets, the frequencies of the classes, or zero: a network below it has
+    found nothing."""
     updates: tuple[Evidence, ...] = field(repr=False)
     """The evidence at every re-estimation, in order."""
     notes: tuple[str, ...]
@@ -42,13 +44,29 @@ class EvidenceResult:
         return self.result.w
 
     @property
+    def prior(self) -> FloatArray:
+        """S₀ = α/β (n_params,)."""
+        return self.groups.spread(self.weight_precision / self.noise_precision)
+
+    def posterior_at(self, problem: NetworkProblem) -> Posterior:
+        """The posterior about `w` on the rows of a problem, made again.
+
+        Raises
+        ------
+        SingularSystemError, MemoryError
+            As `Posterior.at`.
+        """
+        prior = self.prior
+        return Posterior.at(problem.with_prior(prior), self.w, prior, self.noise_precision)
+
+    @property
     def n_effective(self) -> float:
         """γ of all parameters."""
         return float(self.effective_parameters.sum())
 
     @property
     def noise_sd(self) -> float:
-        """Standard deviation of the noise, 1/√β, in the units of the targets."""
+        """Standard deviation of the noise, 1/√β, in the units of the targets; of a row of weight 1."""
         return self.noise_precision**-0.5
 
     @property

@@ -113,7 +113,19 @@ def fit(
     activation: Annotated[
         Activation, _option("Network", f"Of the hidden layers: {', '.join(Activation)}.", metavar="<name>")
     ] = Activation.tanh,
-    alpha: Annotated[float, _option("Training", "Weight penalty, against overfitting; 0 for none.")] = 0.01,
+    bayesian: Annotated[
+        bool | None,
+        _option(
+            "Training",
+            "Find the weight penalty and the noise from the rows, with error bars "
+            "(default: yes, unless --alpha or --early-stopping is given).",
+            "--bayesian/--no-bayesian",
+            show_default=False,
+        ),
+    ] = None,
+    alpha: Annotated[
+        float | None, _option("Training", "Fixed weight penalty; 0 for none.", show_default=False)
+    ] = None,
     early_stopping: Annotated[
         bool,
         _option(
@@ -123,8 +135,9 @@ def fit(
         ),
     ] = False,
     starts: Annotated[int, _option("Training", "Random starts; the best fit is kept.")] = 1,
+    committee: Annotated[int, _option("Training", "So many of the starts predict together.")] = 1,
     jobs: Annotated[int, _option("Training", "Processes for the starts; -1 takes every core.")] = 1,
-    max_iter: Annotated[int, _option("Training", "Limit of iterations.")] = 300,
+    max_iter: Annotated[int, _option("Training", "Limit of iterations.")] = 1000,
     seed: Annotated[int, _option("Training", "Of the split and of the starts.")] = 0,
     output: Annotated[
         Path | None,
@@ -150,7 +163,8 @@ def fit(
         from marquardt.files.persistence import save
         from marquardt.reports.progress import Progress
         from marquardt.tables.columns import choose_columns, listing
-        from marquardt.tables.model import FitOptions, fit_table
+        from marquardt.tables.fit_options import FitOptions
+        from marquardt.tables.model import fit_table
         from marquardt.tables.reading import read_table
 
         output = output or Path(table.name.split(".")[0] + ".marquardt")
@@ -167,14 +181,18 @@ def fit(
             jobs=jobs,
             max_iter=max_iter,
             early_stopping=early_stopping,
+            bayesian=bayesian,
             alpha=alpha,
+            committee=committee,
             drop=choose_columns(frame, drop, "--drop") if drop else (),
             categorical=choose_columns(frame, categorical, "--categorical") if categorical else (),
             units=tuple(part.strip() for part in unit.split(",")) if unit else (),
         )
         targets = choose_columns(frame, target, "--target")
         with Progress(sys.stderr, quiet=quiet or as_json) as progress:
-            model = fit_table(frame, targets, options, source=table.name, callback=progress)
+            model = fit_table(
+                frame, targets, options, source=table.name, callback=progress, tell=None if quiet else note
+            )
         show_record(model.record, html, quiet, as_json)
         save(model, output)
         if not (quiet or as_json):
@@ -188,6 +206,15 @@ def predict(
     table: Annotated[Path, typer.Argument(help="A table with the same input columns.", show_default=False)],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Table to write (default: CSV to standard output).")
+    ] = None,
+    interval: Annotated[
+        float | None,
+        typer.Option(
+            "--interval",
+            help="Add low_NAME and high_NAME, the ends of intervals that hold a measurement with this "
+            "probability, e.g. 0.95.",
+            show_default=False,
+        ),
     ] = None,
     only: Annotated[
         bool, typer.Option("--only", help="Only the predictions, without the table's columns.")
@@ -204,6 +231,8 @@ def predict(
 
     marquardt predict model.marquardt new.csv --output predicted.csv
 
+    marquardt predict model.marquardt new.csv --interval 0.95 --output predicted.csv
+
     marquardt predict model.marquardt new.csv --only --json
     """
     with clear_errors():
@@ -214,8 +243,8 @@ def predict(
         check_places(output)
         fitted = load_table_model(model)
         frame = read_table(table, sheet)
-        predictions, notes = fitted.predict_with_notes(frame)
-        predictions = predictions.add_prefix("predicted_")
+        predictions, notes = fitted.predict_with_notes(frame, interval)
+        predictions = predictions.rename(columns={name: f"predicted_{name}" for name in fitted.targets})
         if not (quiet or as_json):
             for line in notes:
                 note(f"note: {line}")

@@ -31,7 +31,8 @@ def table_demo(name: str, callback: Callback | None = None) -> TableModel:
     callback : callable, optional
         Called with every iteration.
     """
-    from marquardt.tables.model import FitOptions, fit_table
+    from marquardt.tables.fit_options import FitOptions
+    from marquardt.tables.model import fit_table
 
     dataset = DATASETS[name]
     options = FitOptions(units=(dataset.unit,))

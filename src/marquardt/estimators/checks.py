@@ -22,22 +22,29 @@ from marquardt.estimators.choices import (
     CLASSIFICATION_LOSSES,
     DAMPINGS,
     INITIALIZATION_NAMES,
+    REGRESSION_LOSSES,
+    REGULARIZATIONS,
     SOLVERS,
 )
 from marquardt.estimators.training_rows import TrainingRows
+from marquardt.estimators.validation_split import LAST, RANDOM, as_groups
 from marquardt.method import Geodesic
+from marquardt.target_weights import entry_weights
 
 _SHARED_CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
     "activation": [StrOptions(set(ACTIVATIONS))],
-    "alpha": [Interval(Real, 0, None, closed="left")],
+    "regularization": [StrOptions({"auto", *REGULARIZATIONS}), HasMethods("fit")],
+    "alpha": [None, Interval(Real, 0, None, closed="left")],
     "max_iter": [Interval(Integral, 1, None, closed="left")],
     "tol": [Interval(Real, 0, None, closed="left")],
     "random_state": ["random_state"],
     "init": [StrOptions(set(INITIALIZATION_NAMES)), HasMethods("draw"), "array-like"],
     "n_starts": [Interval(Integral, 1, None, closed="left")],
+    "ensemble_size": [Interval(Integral, 1, None, closed="left")],
     "n_jobs": [None, Integral],
     "early_stopping": ["boolean"],
+    "validation_split": [StrOptions({RANDOM, LAST}), HasMethods("split")],
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
     "damping": [StrOptions(set(DAMPINGS)), HasMethods(["start", "accepted", "rejected"])],
@@ -50,7 +57,11 @@ _SHARED_CONSTRAINTS: dict[str, list[Any]] = {
     "verbose": ["verbose"],
 }
 
-REGRESSOR_CONSTRAINTS: dict[str, list[Any]] = {**_SHARED_CONSTRAINTS, "scale_target": ["boolean"]}
+REGRESSOR_CONSTRAINTS: dict[str, list[Any]] = {
+    **_SHARED_CONSTRAINTS,
+    "loss": [StrOptions(set(REGRESSION_LOSSES)), HasMethods("at_scale")],
+    "scale_target": ["boolean"],
+}
 
 CLASSIFIER_CONSTRAINTS: dict[str, list[Any]] = {
     **_SHARED_CONSTRAINTS,
@@ -68,14 +79,20 @@ def checked_inputs(estimator: BaseEstimator, X: ArrayLike) -> FloatArray:
 
 
 def checked_rows(
-    estimator: BaseEstimator, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
+    estimator: BaseEstimator,
+    X: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    groups: ArrayLike | None = None,
 ) -> tuple[TrainingRows, int]:
-    """The rows of a fit, and the number of dimensions of y."""
+    """The rows of a fit, and the number of dimensions of y.  NaN in a y of several columns is an entry that
+    was not measured."""
+    filled, gaps = _gaps(y)
     with _advice_for_text():
         inputs, y = _validated(
             estimator,
             X,
-            y,
+            filled,
             dtype=np.float64,
             order="C",
             multi_output=True,
@@ -85,14 +102,23 @@ def checked_rows(
         y = np.asarray(y, dtype=np.float64)
     if y.size == 0:
         raise ValueError(f"y has shape {y.shape}: it needs at least one column")
-    weights = check_weights(sample_weight, len(y))
-    return TrainingRows.weighted(inputs, y.reshape(len(y), -1), weights), y.ndim
+    if gaps is None:
+        weights = check_weights(sample_weight, len(y))
+    else:
+        y = np.where(gaps, np.nan, y)
+        weights = entry_weights(y, sample_weight)
+    named = as_groups(groups, len(y))
+    return TrainingRows.weighted(inputs, y.reshape(len(y), -1), weights, named), y.ndim
 
 
 def checked_labels(
-    estimator: BaseEstimator, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None
-) -> tuple[FloatArray, np.ndarray, FloatArray | None]:
-    """X (n, n_features), labels y (n,) or an indicator matrix (n, n_labels), and weights (n,) or None.
+    estimator: BaseEstimator,
+    X: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    groups: ArrayLike | None = None,
+) -> tuple[FloatArray, np.ndarray, FloatArray | None, np.ndarray | None]:
+    """X (n, n_features), labels y (n,) or an indicator matrix (n, n_labels), weights and groups (n,) or None.
 
     Rows of weight zero are left out.
     """
@@ -107,10 +133,11 @@ def checked_labels(
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = column_or_1d(labels, warn=True)
     weights = check_weights(sample_weight, len(labels))
+    named = as_groups(groups, len(labels))
     if weights is None or weights.all():
-        return inputs, labels, weights
+        return inputs, labels, weights, named
     counted = np.flatnonzero(weights)
-    return inputs[counted], labels[counted], weights[counted]
+    return inputs[counted], labels[counted], weights[counted], None if named is None else named[counted]
 
 
 def checked_sizes(hidden_layer_sizes: int | Sequence[int]) -> list[int]:
@@ -123,6 +150,15 @@ def checked_sizes(hidden_layer_sizes: int | Sequence[int]) -> list[int]:
             f"hidden_layer_sizes={hidden_layer_sizes!r} must be positive integers, e.g. (20, 10)"
         )
     return sizes.tolist()
+
+
+def _gaps(y: ArrayLike) -> tuple[Any, np.ndarray | None]:
+    """y with zeros where a value was not measured, and where that is (n, n_outputs); None for nowhere."""
+    array = np.asarray(y)
+    if array.ndim != 2 or array.shape[1] < 2 or array.dtype.kind != "f":
+        return y, None
+    gaps = np.isnan(array)
+    return (np.where(gaps, 0.0, array), gaps) if gaps.any() else (y, None)
 
 
 @contextmanager

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from marquardt.damping import DampingRule, GainRatio, Multiplicative, Nielsen
+from marquardt.estimators.regularization import L2, Bayesian, Regularization
 from marquardt.initialization import INITIALIZATIONS, Initialization, default_initialization
 from marquardt.linsolve import QR, Auto, Cholesky, Dual, Eigen, LinearSolver
-from marquardt.losses import LossOf, cross_entropy, squared_error
+from marquardt.losses import PENALTIES, LossOf, Robust, cross_entropy, squared_error
 from marquardt.method import DEFAULT_DAMPING
 from marquardt.models.layers import (
     Elu,
@@ -59,6 +60,10 @@ DAMPINGS: dict[str, DampingRule] = {
 
 CLASSIFICATION_LOSSES: dict[str, LossOf] = {"cross_entropy": cross_entropy, "squared_error": squared_error}
 
+REGULARIZATIONS: dict[str, Regularization] = {"l2": L2(), "bayesian": Bayesian()}
+
+REGRESSION_LOSSES: dict[str, Robust | None] = {"squared_error": None, **PENALTIES}
+
 INITIALIZATION_NAMES = ("auto", *INITIALIZATIONS)
 
 
@@ -80,3 +85,19 @@ def chosen_law(value: str | Initialization, network: MLP) -> Initialization:
     if isinstance(value, str):
         return default_initialization(network) if value == "auto" else INITIALIZATIONS[value]()
     return value
+
+
+def chosen_regularization(value: str | Regularization, another: bool) -> Regularization:
+    """The object of a name; "auto" is Bayesian unless `another` way than the evidence was asked for: a
+    penalty, early stopping, a robust loss.
+
+    Examples
+    --------
+    >>> chosen_regularization("auto", False).groups
+    'input'
+    >>> chosen_regularization("auto", True)
+    L2()
+    """
+    if value == "auto":
+        value = "l2" if another else "bayesian"
+    return chosen(value, REGULARIZATIONS)

@@ -11,6 +11,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from marquardt._types import FloatArray
+from marquardt.bayesian.evidence_result import EvidenceResult
+from marquardt.committee import Committee
 from marquardt.damping import DampingRule
 from marquardt.estimators.checks import CLASSIFIER_CONSTRAINTS, checked_inputs, checked_labels
 from marquardt.estimators.choices import CLASSIFICATION_LOSSES
@@ -23,10 +25,12 @@ from marquardt.estimators.network_training import (
     planned_network,
     train,
 )
+from marquardt.estimators.regularization import Regularization
 from marquardt.estimators.scaling import Scaler
 from marquardt.estimators.starts import Starts
 from marquardt.estimators.training_rows import TrainingRows
 from marquardt.estimators.training_task import TrainingTask
+from marquardt.estimators.validation_split import Splitter, set_aside
 from marquardt.initialization import Initialization
 from marquardt.linsolve import LinearSolver
 from marquardt.lm import Callback
@@ -55,8 +59,11 @@ class LMClassifier(ClassifierMixin, BaseEstimator):
     loss : str
         "cross_entropy", or "squared_error": ½ Σₙ sₙ |p(xₙ) − tₙ|² with targets t of 0 and 1.  Squared error
         shrugs off wrong labels, but has plateaus where wrong answers are certain: use several starts.
-    alpha : float
-        Weight penalty, in the meaning of `MLPClassifier`; biases are free.  1 is the penalty of
+    regularization : str or Bayesian
+        "l2", the penalty `alpha`; "bayesian", the penalty found from the rows by the evidence, and
+        probabilities that count the uncertainty of the parameters; or `Bayesian(groups=...)`.
+    alpha : float or None
+        With "l2": weight penalty, in the meaning of `MLPClassifier`; biases are free.  None is 1, that of
         `LogisticRegression`, and of 0.01 to 3 it had the lowest, or nearly the lowest, held-out log-loss on
         the breast-cancer, wine and iris tables.  Lower it where classes are interleaved and labels are sure,
         as on the two spirals.
@@ -66,14 +73,14 @@ class LMClassifier(ClassifierMixin, BaseEstimator):
     tol : float
         Training ends when an iteration lowers the loss by less than this fraction of it.  With 0.0001 the
         held-out log-loss of the same tables was the same or higher, after twice the time.
-    max_iter, random_state, init, n_starts, n_jobs
+    max_iter, random_state, init, n_starts, ensemble_size, n_jobs
         As in `LMRegressor`.
     early_stopping : bool
         Stop where the loss on a `validation_fraction` of the rows is lowest, and keep those weights.  The
         fraction is random, stratified by class (not for indicator matrices).
-    validation_fraction, n_iter_no_change, damping, solver, acceleration, resolve_output, scale_inputs
+    validation_split, validation_fraction, n_iter_no_change, max_time, verbose
         As in `LMRegressor`.
-    max_time, verbose
+    damping, solver, acceleration, resolve_output, scale_inputs
         As in `LMRegressor`.
     warm_start : bool
         Begin at the weights of the last `fit`, in its scaling; y must have the same classes.
@@ -121,6 +128,7 @@ class LMClassifier(ClassifierMixin, BaseEstimator):
     """
 
     _parameter_constraints = CLASSIFIER_CONSTRAINTS
+    default_alpha = 1.0
 
     network_: MLP
     w_: FloatArray
@@ -135,6 +143,8 @@ class LMClassifier(ClassifierMixin, BaseEstimator):
     validation_scores_: list[float] | None
     best_validation_score_: float | None
     starts_: Starts
+    committee_: Committee
+    evidence_: EvidenceResult | None
     n_layers_: int
     n_outputs_: int
 
@@ -144,15 +154,18 @@ class LMClassifier(ClassifierMixin, BaseEstimator):
         activation: str = "tanh",
         *,
         loss: str = "cross_entropy",
-        alpha: float = 1.0,
+        regularization: str | Regularization = "l2",
+        alpha: float | None = None,
         class_weight: Mapping | str | None = None,
         max_iter: int = 300,
         tol: float = 1e-3,
         random_state: int | np.random.RandomState | None = None,
         init: str | Initialization | ArrayLike = "auto",
         n_starts: int = 1,
+        ensemble_size: int = 1,
         n_jobs: int | None = None,
         early_stopping: bool = False,
+        validation_split: str | Splitter = "random",
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         damping: str | DampingRule = "auto",
@@ -167,6 +180,7 @@ class LMClassifier(ClassifierMixin, BaseEstimator):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.loss = loss
+        self.regularization = regularization
         self.alpha = alpha
         self.class_weight = class_weight
         self.max_iter = max_iter
@@ -174,8 +188,10 @@ class LMClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.init = init
         self.n_starts = n_starts
+        self.ensemble_size = ensemble_size
         self.n_jobs = n_jobs
         self.early_stopping = early_stopping
+        self.validation_split = validation_split
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.damping = damping
@@ -193,6 +209,7 @@ class LMClassifier(ClassifierMixin, BaseEstimator):
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
+        groups: ArrayLike | None = None,
         callback: Callback | None = None,
     ) -> LMClassifier:
         """Train on inputs X (n_samples, n_features) and labels y (n_samples,), of any kind that can be
@@ -202,6 +219,9 @@ class LMClassifier(ClassifierMixin, BaseEstimator):
         ----------
         sample_weight : array (n_samples,), optional
             A weight of 2 equals a repeated row, 0 leaves the row out.
+        groups : array (n_samples,), optional
+            With early stopping: rows that belong together, such as those of one patient or batch, which
+            are all set aside or all trained on.
         callback : callable, optional
             As in `LMRegressor.fit`.
 
@@ -220,24 +240,25 @@ class LMClassifier(ClassifierMixin, BaseEstimator):
             After Ctrl-C or an exception in the callback, with the best so far kept.
         """
         self._validate_params()
-        inputs, y, weights = checked_labels(self, X, y, sample_weight)
+        inputs, y, weights, named = checked_labels(self, X, y, sample_weight, groups)
         labels = Labels.of(y)
         if self.warm_start and hasattr(self, "w_"):
             self._labels.check_same(labels)
         weights = labels.weights(self.class_weight, y, weights)
-        rows = TrainingRows(inputs, labels.targets(y), weights)
+        rows = TrainingRows(inputs, labels.targets(y), weights, named)
         network = planned_network(self, inputs.shape[1], labels.output_layer(), len(rows))
         split_seed, *seeds = drawn_seeds(self)
         validation = None
         if self.early_stopping:
             rng = np.random.default_rng(split_seed)
-            rows, validation = rows.split(self.validation_fraction, rng, labels.strata(rows.y))
+            fraction, strata = self.validation_fraction, labels.strata(rows.y)
+            rows, validation = set_aside(rows, self.validation_split, fraction, rng, strata)
         last = last_weights(self, network)
         scaler = self._scaler(rows, last)
         scaled = None if validation is None else validation.scaled_inputs(scaler)
         task = TrainingTask(network, rows.scaled_inputs(scaler), scaled, CLASSIFICATION_LOSSES[self.loss])
         runs = train(self, task, seeds, last, callback)
-        losses = task.validation_losses(runs.best)
+        losses = task.validation_losses(runs.best.result)
         keep_validation(self, None if losses is None else -losses)
         self.classes_, self.multilabel_ = labels.classes, labels.multilabel
         self.out_activation_ = "softmax" if labels.exclusive else "logistic"
@@ -259,6 +280,9 @@ class LMClassifier(ClassifierMixin, BaseEstimator):
     def predict_log_proba(self, X: ArrayLike) -> FloatArray:
         """Logarithms of the probabilities (n_samples, n_classes); finite even where a probability is 0."""
         labels, scaled = self._labels, self._scaled(X)
+        if len(self.committee_) > 1:
+            tiny = np.finfo(float).tiny
+            return np.log(np.maximum(labels.probabilities(self.committee_.predict(scaled)), tiny))
         return labels.log_probabilities(self.network_.forward(self.w_, augmented(scaled)).arguments[-1].T)
 
     @property
@@ -286,7 +310,7 @@ class LMClassifier(ClassifierMixin, BaseEstimator):
 
     def _outputs(self, X: ArrayLike) -> FloatArray:
         check_is_fitted(self)
-        return self.network_.predict(self.w_, self._scaled(X))
+        return self.committee_.predict(self._scaled(X))
 
     def _scaler(self, rows: TrainingRows, last: FloatArray | None) -> Scaler:
         if last is not None:  # the weights belong to their scaling

@@ -10,20 +10,30 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from marquardt._types import FloatArray
+from marquardt.committee import Committee
 from marquardt.damping import DampingRule
 from marquardt.estimators.checks import checked_sizes
-from marquardt.estimators.choices import ACTIVATIONS, DAMPINGS, SOLVERS, chosen
+from marquardt.estimators.choices import (
+    ACTIVATIONS,
+    DAMPINGS,
+    SOLVERS,
+    chosen,
+    chosen_regularization,
+)
+from marquardt.estimators.fits import Trained
+from marquardt.estimators.regularization import Regularization
 from marquardt.estimators.scaling import Scaler
-from marquardt.estimators.starts import Runs, n_processes
+from marquardt.estimators.starts import Runs, n_processes, run_starts
 from marquardt.estimators.training_memory import check_training_memory
 from marquardt.estimators.training_messages import Printing, print_start, warn_of_end
 from marquardt.estimators.training_task import TrainingTask
 from marquardt.initialization import Initialization
 from marquardt.linsolve import LinearSolver
 from marquardt.lm import Callback
-from marquardt.method import Geodesic
+from marquardt.method import Geodesic, Method
 from marquardt.models.layers import Input, Layer
 from marquardt.models.mlp import MLP
+from marquardt.result import Status
 from marquardt.stopping import Stopping
 
 
@@ -32,12 +42,15 @@ class NetworkEstimator(Protocol):
 
     hidden_layer_sizes: int | Sequence[int]
     activation: str
-    alpha: float
+    regularization: str | Regularization
+    alpha: float | None
+    default_alpha: float
     max_iter: int
     tol: float
     random_state: int | np.random.RandomState | None
     init: str | Initialization | ArrayLike
     n_starts: int
+    ensemble_size: int
     n_jobs: int | None
     early_stopping: bool
     validation_fraction: float
@@ -57,12 +70,19 @@ def planned_network(estimator: NetworkEstimator, n_inputs: int, output: Layer, n
 
     Raises
     ------
+    ValueError
+        When the ensemble is larger than the number of starts.
     MemoryError
         When its training on `n_samples` rows is too large.
     """
     layer = ACTIVATIONS[estimator.activation]
     hidden = [layer(units) for units in checked_sizes(estimator.hidden_layer_sizes)]
     network = MLP([Input(n_inputs), *hidden, output])
+    if estimator.ensemble_size > estimator.n_starts:
+        raise ValueError(
+            f"ensemble_size={estimator.ensemble_size} of n_starts={estimator.n_starts} starts: raise "
+            f"n_starts, to about twice the size of the ensemble"
+        )
     copies = n_processes(estimator.n_jobs, estimator.n_starts)
     check_training_memory(network, n_samples, chosen(estimator.solver, SOLVERS), copies)
     return network
@@ -102,22 +122,44 @@ def train(
     starts = task.starts(estimator.init, seeds, last)
     if estimator.verbose and estimator.n_starts == 1:
         callback = Printing(callback)
+    alpha = estimator.alpha
+    another = alpha is not None or estimator.early_stopping or task.penalty is not None
+    fit = chosen_regularization(estimator.regularization, another).fit(
+        task,
+        estimator.default_alpha if alpha is None else alpha,
+        Method(
+            damping=chosen(estimator.damping, DAMPINGS),
+            solver=chosen(estimator.solver, SOLVERS),
+            acceleration=Geodesic() if estimator.acceleration is True else estimator.acceleration or None,
+            resolve_output=estimator.resolve_output,
+        ),
+        _stopping(estimator, task.rows.total_weight),
+    )
     after_each = print_start if estimator.verbose and estimator.n_starts > 1 else None
-    how = {"n_jobs": estimator.n_jobs, "callback": callback, "after_each": after_each}
-    return task.run(starts, estimator.alpha, _options(estimator, task.rows.total_weight), **how)
+    runs = run_starts(fit, starts, n_jobs=estimator.n_jobs, callback=callback, after_each=after_each)
+    if runs.best.result.status is Status.NO_FINITE_START:
+        raise ValueError(f"training cannot start. {runs.best.result.message}")
+    return runs
 
 
 def keep_training(estimator: NetworkEstimator, task: TrainingTask, x_scaler: Scaler, runs: Runs) -> None:
     """Set the fitted attributes that all estimators share, and warn when no training converged."""
-    result, network = runs.best, task.network
+    result, network = runs.best.result, task.network
     fitted: Any = estimator
     fitted.network_, fitted.w_, fitted.x_scaler_ = network, result.w, x_scaler
-    fitted.result_, fitted.starts_ = result, runs.starts
+    fitted.committee_ = _committee(task, runs.ranked[: estimator.ensemble_size])
+    fitted.result_, fitted.starts_, fitted.evidence_ = result, runs.starts, runs.best.evidence
     fitted.history_, fitted.status_, fitted.message_ = result.history, result.status, result.message
     fitted.n_iter_, fitted.loss_ = result.n_iter, result.cost / task.rows.total_weight
     fitted.loss_curve_ = task.losses(result)[1:].tolist()
     fitted.n_layers_, fitted.n_outputs_ = len(network.layers), network.n_outputs
     warn_of_end(runs, estimator.n_starts, stacklevel=4)
+
+
+def _committee(task: TrainingTask, chosen: Sequence[Trained]) -> Committee:
+    """The best starts as one, with their posteriors where there is an evidence."""
+    problem = task.problem(0.0)
+    return Committee(task.network, tuple(trained.member(problem) for trained in chosen))
 
 
 def keep_validation(estimator: NetworkEstimator, scores: FloatArray | None) -> None:
@@ -127,17 +169,11 @@ def keep_validation(estimator: NetworkEstimator, scores: FloatArray | None) -> N
     fitted.best_validation_score_ = None if scores is None else float(np.max(scores))
 
 
-def _options(estimator: NetworkEstimator, total_weight: float) -> dict[str, Any]:
-    return {
-        "damping": chosen(estimator.damping, DAMPINGS),
-        "solver": chosen(estimator.solver, SOLVERS),
-        "acceleration": estimator.acceleration,
-        "resolve_output": estimator.resolve_output,
-        "stopping": Stopping(
-            max_iter=estimator.max_iter,
-            max_time=estimator.max_time,
-            gradient_tolerance=1e-6 * estimator.tol * total_weight,  # the cost is a sum over rows
-            max_fail=estimator.n_iter_no_change,
-            cost_tolerance=estimator.tol,
-        ),
-    }
+def _stopping(estimator: NetworkEstimator, total_weight: float) -> Stopping:
+    return Stopping(
+        max_iter=estimator.max_iter,
+        max_time=estimator.max_time,
+        gradient_tolerance=1e-6 * estimator.tol * total_weight,  # the cost is a sum over rows
+        max_fail=estimator.n_iter_no_change,
+        cost_tolerance=estimator.tol,
+    )

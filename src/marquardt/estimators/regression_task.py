@@ -19,12 +19,12 @@ class Scalers:
     y: Scaler
 
     @classmethod
-    def of(cls, rows: TrainingRows, scale_inputs: bool, scale_target: bool) -> Scalers:
-        """From the mean and spread of the rows, weights counted."""
-        return cls(
-            Scaler.standard(rows.X, rows.weights) if scale_inputs else Scaler.identity(rows.X.shape[1]),
-            Scaler.standard(rows.y, rows.weights) if scale_target else Scaler.identity(rows.y.shape[1]),
-        )
+    def of(cls, rows: TrainingRows, scale_inputs: bool, scale_target: bool, robust: bool) -> Scalers:
+        """From the mean and spread of the rows, weights counted; of the targets by medians when `robust`."""
+        x = Scaler.standard(rows.X, rows.row_weights) if scale_inputs else Scaler.identity(rows.X.shape[1])
+        if not scale_target:
+            return cls(x, Scaler.identity(rows.y.shape[1]))
+        return cls(x, (Scaler.robust if robust else Scaler.standard)(rows.y, rows.weights))
 
 
 def r2_scores(validation: TrainingRows, mean_losses: FloatArray) -> FloatArray:
@@ -39,6 +39,8 @@ def r2_scores(validation: TrainingRows, mean_losses: FloatArray) -> FloatArray:
     array([0., 1.])
     """
     y, weights = validation.y, validation.weights
+    if weights is not None and weights.ndim == 2:
+        y = np.where(weights > 0, y, 0.0)
     deviations = np.average((y - np.average(y, axis=0, weights=weights)) ** 2, axis=0, weights=weights)
     spread = float(deviations.sum())
     if spread == 0:

@@ -6,12 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import norm
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from marquardt._types import FloatArray
+from marquardt.bayesian.evidence_result import EvidenceResult
+from marquardt.committee import Committee, Moments
 from marquardt.damping import DampingRule
 from marquardt.estimators.checks import REGRESSOR_CONSTRAINTS, checked_inputs, checked_rows
+from marquardt.estimators.choices import REGRESSION_LOSSES, chosen
+from marquardt.estimators.fitted_network import FittedNetwork
 from marquardt.estimators.network_training import (
     drawn_seeds,
     keep_training,
@@ -21,17 +26,21 @@ from marquardt.estimators.network_training import (
     train,
 )
 from marquardt.estimators.regression_task import Scalers, r2_scores
+from marquardt.estimators.regularization import Regularization
 from marquardt.estimators.scaling import Scaler
 from marquardt.estimators.starts import Starts
 from marquardt.estimators.training_rows import TrainingRows
 from marquardt.estimators.training_task import TrainingTask
+from marquardt.estimators.validation_split import Splitter, set_aside
 from marquardt.initialization import Initialization
 from marquardt.linsolve import LinearSolver
 from marquardt.lm import Callback
+from marquardt.losses import Robust
 from marquardt.method import Geodesic
 from marquardt.models.layers import Linear
 from marquardt.models.mlp import MLP
 from marquardt.result import History, Result, Status
+from marquardt.robust_fit import RobustFit
 
 
 class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -51,25 +60,40 @@ class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     activation : str
         Of the hidden layers: "tanh", "logistic" or "sigmoid", "relu", "elu", "softplus", "sine", "gelu",
         "swish", "identity".  Smooth ones suit a second-order method.
-    alpha : float
-        Weight penalty, in the meaning of `MLPRegressor`; biases are free.  0.01 guards against overfitting on
-        noisy tables and costs little on clean ones; for data without noise 0 fits to the last digits.
+    loss : str or Robust
+        "squared_error"; or, for targets with gross errors, "cauchy", "tukey", "huber", "soft_l1", the scale
+        of the noise estimated (see `robust_`); "quantile" for the median, `Quantile(level=0.9)` for another.
+    regularization : str or Bayesian
+        "bayesian": the penalty and the noise are found from the rows by the evidence; with error bars (see
+        `predict`), and no validation rows.  "l2": the penalty `alpha`.  "auto": the first, unless `alpha` is
+        given, `early_stopping` is on or the loss is robust.  Or `Bayesian(groups=...)`.
+    alpha : float or None
+        With "l2": weight penalty, in the meaning of `MLPRegressor`; biases are free.  None is 0.01; for data
+        without noise 0 fits to the last digits.
     max_iter : int
-        Largest number of iterations.  On the same tables fits converged to `tol` within 30 to 200.
+        Largest number of iterations.  On the same tables fits converged within 30 to 200; Bayesian ones of
+        targets without noise may take several hundred.
     tol : float
-        Training ends when an iteration lowers the loss by less than this fraction of it.
+        Training ends when an iteration lowers the loss by less than this fraction of it; with Bayesian
+        regularization, training under one penalty, and the evidence ends the whole.
     random_state : int, RandomState or None
         Of the starting weights and of the validation split.
     init : str, Initialization or array (n_params,)
         "auto" (see `default_initialization`), "nguyen-widrow", "glorot", "he", "lsuv", "uniform", an object
         of `marquardt.initialization`, or the starting parameters themselves, for the scaled data.
     n_starts : int
-        Random starts; the best is kept.  See `starts_`.
+        Random starts; the best is kept: of lowest loss, or lowest validation loss with early stopping, or
+        highest evidence.  See `starts_`.
+    ensemble_size : int
+        How many of the starts, best first, predict together, as their mean.
     n_jobs : int or None
         Processes for the starts, in joblib's meaning.  The result does not depend on it, bit for bit: with
         more than one start BLAS is held to one thread.
     early_stopping : bool
         Stop where the loss on a random `validation_fraction` of the rows is lowest, and keep those weights.
+    validation_split : str or splitter
+        Which rows those are: "random"; "last", for rows in the order of time; or a splitter of scikit-learn,
+        `PredefinedSplit` for rows of your choice, whose first split is taken.
     validation_fraction : float
     n_iter_no_change : int
         With early stopping: iterations without improvement after which training ends.
@@ -111,7 +135,19 @@ class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         With early stopping, else None: R² on the validation rows after each iteration, and the best.
         For several targets the scaled squares are added first.
     starts_ : Starts
-        A record of each start: cost, status, n_iter; and how many reached the best cost within 1 %.
+        A record of each start: cost, status, n_iter, log evidence; and how many reached the best.
+    committee_ : Committee
+        The `ensemble_size` best starts.
+    evidence_ : EvidenceResult or None
+        With Bayesian regularization: precisions, effective number of parameters, log evidence, of the best
+        start.
+    robust_ : RobustFit or None
+        With a robust loss: scale of the noise and `outliers()`, in scaled units.
+    relevance_ : array (n_features,) or None
+        With Bayesian regularization by inputs: how far each input can move the network, as a share of the
+        most relevant one; near 0 for inputs that the data do not need.
+    noise_std_ : array (n_outputs,) or None
+        With Bayesian regularization: standard deviation of the noise, in the units of y.
     n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_
         As in `MLPRegressor`.
 
@@ -119,7 +155,8 @@ class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     -----
     Differences from `MLPRegressor`: (1) scaling is done inside; (2) `tol` is relative; (3) integer weights
     equal repeated rows, in the scaling too (not with early stopping, whose split draws rows); (4) y of shape
-    (n, 1) is predicted in that shape; (5) the options of its stochastic solvers do not exist.
+    (n, 1) is predicted in that shape; (5) the options of its stochastic solvers do not exist; (6) the penalty
+    is found from the rows, unless given.
 
     Examples
     --------
@@ -132,6 +169,7 @@ class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     """
 
     _parameter_constraints = REGRESSOR_CONSTRAINTS
+    default_alpha = 0.01
 
     network_: MLP
     w_: FloatArray
@@ -147,6 +185,9 @@ class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     validation_scores_: list[float] | None
     best_validation_score_: float | None
     starts_: Starts
+    committee_: Committee
+    evidence_: EvidenceResult | None
+    robust_: RobustFit | None
     n_layers_: int
     n_outputs_: int
 
@@ -155,14 +196,18 @@ class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         hidden_layer_sizes: int | Sequence[int] = (20,),
         activation: str = "tanh",
         *,
-        alpha: float = 0.01,
-        max_iter: int = 300,
+        loss: str | Robust = "squared_error",
+        regularization: str | Regularization = "auto",
+        alpha: float | None = None,
+        max_iter: int = 1000,
         tol: float = 1e-4,
         random_state: int | np.random.RandomState | None = None,
         init: str | Initialization | ArrayLike = "auto",
         n_starts: int = 1,
+        ensemble_size: int = 1,
         n_jobs: int | None = None,
         early_stopping: bool = False,
+        validation_split: str | Splitter = "random",
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         damping: str | DampingRule = "auto",
@@ -177,14 +222,18 @@ class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
+        self.loss = loss
+        self.regularization = regularization
         self.alpha = alpha
         self.max_iter = max_iter
         self.tol = tol
         self.random_state = random_state
         self.init = init
         self.n_starts = n_starts
+        self.ensemble_size = ensemble_size
         self.n_jobs = n_jobs
         self.early_stopping = early_stopping
+        self.validation_split = validation_split
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.damping = damping
@@ -203,14 +252,20 @@ class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
+        groups: ArrayLike | None = None,
         callback: Callback | None = None,
     ) -> LMRegressor:
         """Train on inputs X (n_samples, n_features) and targets y (n_samples,) or (n_samples, n_outputs).
+
+        NaN in a y of several columns means "not measured": such an entry counts nowhere.
 
         Parameters
         ----------
         sample_weight : array (n_samples,), optional
             A weight of 2 equals a repeated row, 0 leaves the row out.
+        groups : array (n_samples,), optional
+            With early stopping: rows that belong together, such as those of one patient or batch, which
+            are all set aside or all trained on.
         callback : callable, optional
             Called with the `Iteration` record after the start and after every iteration; a true answer ends
             the training with the best so far.
@@ -230,29 +285,81 @@ class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             After Ctrl-C or an exception in the callback, with the best so far kept.
         """
         self._validate_params()
-        rows, y_ndim = checked_rows(self, X, y, sample_weight)
+        rows, y_ndim = checked_rows(self, X, y, sample_weight, groups)
         network = planned_network(self, rows.X.shape[1], Linear(rows.y.shape[1]), len(rows))
         split_seed, *seeds = drawn_seeds(self)
         validation = None
         if self.early_stopping:
-            rows, validation = rows.split(self.validation_fraction, np.random.default_rng(split_seed))
+            rng = np.random.default_rng(split_seed)
+            rows, validation = set_aside(rows, self.validation_split, self.validation_fraction, rng)
         last = last_weights(self, network)
         scalers = self._scalers(rows, last)
         scaled = None if validation is None else validation.scaled(scalers.x, scalers.y)
-        task = TrainingTask(network, rows.scaled(scalers.x, scalers.y), scaled)
+        task = TrainingTask(network, rows.scaled(scalers.x, scalers.y), scaled, penalty=self._penalty)
         runs = train(self, task, seeds, last, callback)
-        losses = task.validation_losses(runs.best)
+        losses = task.validation_losses(runs.best.result)
         keep_validation(self, None if scaled is None or losses is None else r2_scores(scaled, losses))
         self.y_ndim_, self.y_scaler_, self.out_activation_ = y_ndim, scalers.y, "identity"
+        self.robust_ = runs.best.robust
         keep_training(self, task, scalers.x, runs)
         return self
 
-    def predict(self, X: ArrayLike) -> FloatArray:
-        """Predictions (n_samples,) or (n_samples, n_outputs), like y, for X (n_samples, n_features)."""
-        check_is_fitted(self)
-        scaled = self.network_.predict(self.w_, self.x_scaler_.transform(checked_inputs(self, X)))
-        y = self.y_scaler_.inverse(scaled)
-        return y[:, 0] if self.y_ndim_ == 1 else y
+    def predict(self, X: ArrayLike, return_std: bool = False) -> FloatArray | tuple[FloatArray, FloatArray]:
+        """Predictions (n_samples,) or (n_samples, n_outputs), like y, for X (n_samples, n_features).
+
+        Parameters
+        ----------
+        return_std : bool
+            Also give, in the same shape, the standard deviation of a new measurement: noise, uncertainty of
+            the parameters (linearized Laplace), and spread of the committee.
+
+        Raises
+        ------
+        ValueError
+            With `return_std`, when the fit has no error bars.
+        """
+        fitted = self.fitted_network_
+        inputs = checked_inputs(self, X)
+        if not return_std:
+            return self._like_y(fitted.predict(inputs))
+        moments = self._moments(fitted, inputs)
+        return self._like_y(moments.mean), self._like_y(moments.std)
+
+    def predict_interval(self, X: ArrayLike, coverage: float = 0.95) -> tuple[FloatArray, FloatArray]:
+        """Lower and upper ends, each like y, of intervals that hold a new measurement with probability
+        `coverage`; needs Bayesian regularization.
+
+        Raises
+        ------
+        ValueError
+            When `coverage` is not between 0 and 1, or the fit has no error bars.
+        """
+        if not 0 < coverage < 1:
+            raise ValueError(f"coverage={coverage!r} must be between 0 and 1, e.g. 0.95")
+        moments = self.predict_moments(X)
+        half = norm.ppf(0.5 + 0.5 * coverage) * moments.std
+        return self._like_y(moments.mean - half), self._like_y(moments.mean + half)
+
+    def predict_moments(self, X: ArrayLike) -> Moments:
+        """Mean and the parts of its variance (noise, model, spread), each (n_samples, n_outputs), in the
+        units of y and their squares; needs Bayesian regularization.
+
+        Raises
+        ------
+        ValueError
+            When the fit has no error bars.
+        """
+        return self._moments(self.fitted_network_, checked_inputs(self, X))
+
+    @property
+    def relevance_(self) -> FloatArray | None:
+        """Of each input, between 0 and 1."""
+        return None if self.evidence_ is None else self.evidence_.relevance
+
+    @property
+    def noise_std_(self) -> FloatArray | None:
+        """In the units of y."""
+        return None if self.evidence_ is None else self.evidence_.noise_sd * self.y_scaler_.scale
 
     @property
     def coefs_(self) -> list[FloatArray]:
@@ -264,7 +371,30 @@ class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """Biases of each layer, (n_out,), for scaled data."""
         return [bias for _, bias in self.network_.unpack(self.w_)]
 
+    @property
+    def fitted_network_(self) -> FittedNetwork:
+        """The committee with the scaling around it: predictions without scikit-learn's checks."""
+        check_is_fitted(self)
+        return FittedNetwork(self.committee_, self.x_scaler_, self.y_scaler_)
+
+    def _moments(self, fitted: FittedNetwork, inputs: FloatArray) -> Moments:
+        if not fitted.has_error_bars:
+            why = (
+                "set regularization='bayesian'"
+                if self.evidence_ is None
+                else f"see message_: {self.message_}"
+            )
+            raise ValueError(f"this fit has no error bars: {why}")
+        return fitted.moments(inputs)
+
+    def _like_y(self, values: FloatArray) -> FloatArray:
+        return values[:, 0] if self.y_ndim_ == 1 else values
+
     def _scalers(self, rows: TrainingRows, last: FloatArray | None) -> Scalers:
         if last is not None:  # the weights belong to their scaling
             return Scalers(self.x_scaler_, self.y_scaler_)
-        return Scalers.of(rows, self.scale_inputs, self.scale_target)
+        return Scalers.of(rows, self.scale_inputs, self.scale_target, robust=self._penalty is not None)
+
+    @property
+    def _penalty(self) -> Robust | None:
+        return chosen(self.loss, REGRESSION_LOSSES)

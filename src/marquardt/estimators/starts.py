@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from marquardt._types import FloatArray
 from marquardt.blas_threads import one_thread_if_small
-from marquardt.lm import Callback, minimize
-from marquardt.problem import NetworkProblem
+from marquardt.estimators.fits import Fit, Trained
+from marquardt.lm import Callback
 from marquardt.result import Result, Status
 
 _ENDS_ALL = {Status.INTERRUPTED, Status.STOPPED_BY_CALLBACK, Status.CALLBACK_FAILED}
@@ -31,18 +31,62 @@ class Start:
     n_jacobians: int
     time: float
     """Seconds."""
+    log_evidence: float | None = None
+    """With Bayesian regularization."""
+    log_likelihood: float | None = None
+    """With a robust loss, whose costs are at different scales."""
 
     @classmethod
-    def of(cls, result: Result) -> Start:
+    def of(cls, trained: Trained) -> Start:
+        result, evidence = trained.result, trained.evidence
         validation = result.history.column("validation_cost")
         lowest = None if np.isnan(validation).all() else float(np.nanmin(validation))
-        return cls(result.cost, lowest, result.status, result.n_iter, result.n_jacobians, result.time)
+        return cls(
+            result.cost,
+            lowest,
+            result.status,
+            result.n_iter,
+            result.n_jacobians,
+            result.time,
+            None if evidence is None else evidence.log_evidence,
+            None if trained.robust is None else trained.robust.log_likelihood,
+        )
 
     @property
     def value(self) -> float:
-        """What starts are ranked by, lowest first: the validation cost where there is one, else the cost."""
-        value = self.cost if self.validation_cost is None else self.validation_cost
+        """What starts are ranked by, lowest first: minus the log evidence or log likelihood where there is
+        one, or the validation cost, else the cost."""
+        if self._logarithm is not None:
+            value = -self._logarithm[1]
+        else:
+            value = self.cost if self.validation_cost is None else self.validation_cost
         return value if np.isfinite(value) else np.inf
+
+    @property
+    def _logarithm(self) -> tuple[str, float] | None:
+        """Name and value of what is compared by differences."""
+        if self.log_evidence is not None:
+            return "log evidence", self.log_evidence
+        return None if self.log_likelihood is None else ("log likelihood", self.log_likelihood)
+
+    @property
+    def measure(self) -> str:
+        """Name and number of what starts are compared by."""
+        if self._logarithm is not None:
+            name, value = self._logarithm
+            return f"{name} {value:.6g}"
+        return f"{'cost' if self.validation_cost is None else 'validation cost'} {self.value:.6g}"
+
+    @property
+    def limit(self) -> float:
+        """The value that another start may have and count as just as good: 1 % more; for logarithms, whose
+        differences count and not their ratios, 1 more."""
+        return 1.01 * self.value if self._logarithm is None else self.value + 1.0
+
+    @property
+    def margin(self) -> str:
+        """How near that is, in words."""
+        return "1 %" if self._logarithm is None else "1"
 
 
 class Starts(Sequence[Start]):
@@ -71,9 +115,13 @@ class Starts(Sequence[Start]):
         return self._records[index]
 
     def __repr__(self) -> str:
-        kind = "cost" if self._records[self.best].validation_cost is None else "validation cost"
-        value = self._records[self.best].value
-        return f"Starts({len(self)} starts, best {kind} {value:.6g}, reached within 1 % by {self.n_at_best})"
+        value = self._records[self.best].measure
+        return f"Starts({len(self)} starts, best {value}, reached within {self.margin} by {self.n_at_best})"
+
+    @property
+    def margin(self) -> str:
+        """How near the best a start must come to have reached it, in words."""
+        return self._records[0].margin
 
     @property
     def ranking(self) -> list[int]:
@@ -87,16 +135,16 @@ class Starts(Sequence[Start]):
 
     @property
     def n_at_best(self) -> int:
-        """How many starts reached the value of the best within 1 %.  One of many says: try more starts."""
-        limit = 1.01 * self._records[self.best].value
+        """How many starts reached the value of the best, see `margin`.  One of many says: try more starts."""
+        limit = self._records[self.best].limit
         return sum(record.value <= limit for record in self._records)
 
 
 @dataclass(frozen=True)
 class Runs:
-    """The results of the starts that were run."""
+    """What the starts that were run gave."""
 
-    results: tuple[Result, ...]
+    trained: tuple[Trained, ...]
     interrupted: bool = False
     """Whether Ctrl-C ended the runs early."""
     error: BaseException | None = None
@@ -104,23 +152,27 @@ class Runs:
 
     @property
     def starts(self) -> Starts:
-        return Starts([Start.of(result) for result in self.results])
+        return Starts([Start.of(trained) for trained in self.trained])
 
     @property
-    def best(self) -> Result:
-        return self.results[self.starts.best]
+    def best(self) -> Trained:
+        return self.ranked[0]
+
+    @property
+    def ranked(self) -> list[Trained]:
+        """Best first."""
+        return [self.trained[k] for k in self.starts.ranking]
 
 
 def run_starts(
-    problem: NetworkProblem,
+    fit: Fit,
     starts: Sequence[FloatArray],
-    options: Mapping[str, Any],
     *,
     n_jobs: int | None = None,
     callback: Callback | None = None,
-    after_each: Callable[[int, Result], None] | None = None,
+    after_each: Callable[[int, Trained], None] | None = None,
 ) -> Runs:
-    """Minimize from every start.
+    """Train from every start.
 
     With more than one start BLAS is held to one thread in every process: the sum of a matrix product depends
     on the number of threads in its last digits, and training amplifies them.  So results do not depend on
@@ -128,47 +180,45 @@ def run_starts(
 
     Parameters
     ----------
-    problem : NetworkProblem
+    fit : Fit
     starts : sequence of arrays (n_params,)
-    options : mapping
-        Arguments of `minimize`.
     n_jobs : int, optional
         Processes, in joblib's meaning.
     callback : callable, optional
         As in `minimize`, for one start after the other; a true answer ends them all.  With several processes
         it gets the records of a start when that start is done.
     after_each : callable, optional
-        Called with the number and the result of every start that is done.
+        Called with the number and the outcome of every start that is done.
 
     Returns
     -------
     Runs
-        Results without their linearization and factor.  After Ctrl-C those of the starts that were done, and
+        Without linearizations, factors and posteriors.  After Ctrl-C those of the starts that were done, and
         in one process the best point of the one that was running.
     """
     processes = n_processes(n_jobs, len(starts))
     if processes > 1:
-        stream = _in_processes(problem, starts, options, processes, callback)
+        stream = _in_processes(fit, starts, processes, callback)
     else:
-        one_thread_below = problem.n_params if len(starts) == 1 else 0
-        stream = (_run(problem, w0, options, one_thread_below, callback) for w0 in starts)
-    results: list[Result] = []
+        one_thread_below = len(starts[0]) if len(starts) == 1 else 0
+        stream = (_run(fit, w0, one_thread_below, callback) for w0 in starts)
+    done: list[Trained] = []
     interrupted = False
     try:
-        for result in stream:
-            results.append(result)
+        for trained in stream:
+            done.append(trained)
             if after_each is not None:
-                after_each(len(results) - 1, result)
-            if result.status in _ENDS_ALL:
+                after_each(len(done) - 1, trained)
+            if trained.result.status in _ENDS_ALL:
                 break
     except KeyboardInterrupt:
-        if not results:
+        if not done:
             raise
         interrupted = True
     stream.close()
-    interrupted = interrupted or results[-1].status is Status.INTERRUPTED
-    error = results[-1].error if results[-1].status is Status.CALLBACK_FAILED else None
-    return Runs(tuple(results), interrupted, error)
+    last = done[-1].result
+    interrupted = interrupted or last.status is Status.INTERRUPTED
+    return Runs(tuple(done), interrupted, last.error if last.status is Status.CALLBACK_FAILED else None)
 
 
 def n_processes(n_jobs: int | None, n_starts: int) -> int:
@@ -180,33 +230,22 @@ def n_processes(n_jobs: int | None, n_starts: int) -> int:
     return min(effective_n_jobs(n_jobs), n_starts)
 
 
-def _run(
-    problem: NetworkProblem,
-    w0: FloatArray,
-    options: Mapping[str, Any],
-    n_params_of_threads: int,
-    callback: Callback | None = None,
-) -> Result:
+def _run(fit: Fit, w0: FloatArray, n_params_of_threads: int, callback: Callback | None = None) -> Trained:
     with one_thread_if_small(n_params_of_threads):
-        result = minimize(problem, w0, callback=callback, **options)
-    return replace(result, linearization=None, factor=None)  # large, and quick to make again
+        return fit(w0, callback).light()
 
 
 def _in_processes(
-    problem: NetworkProblem,
-    starts: Sequence[FloatArray],
-    options: Mapping[str, Any],
-    processes: int,
-    callback: Callback | None,
-) -> Generator[Result]:
+    fit: Fit, starts: Sequence[FloatArray], processes: int, callback: Callback | None
+) -> Generator[Trained]:
     from joblib import Parallel, delayed
 
-    jobs = (delayed(_run)(problem, w0, options, 0) for w0 in starts)
+    jobs = (delayed(_run)(fit, w0, 0) for w0 in starts)
     # copy on write: a problem holds buffers of its own
     stream: Any = Parallel(n_jobs=processes, return_as="generator", mmap_mode="c")(jobs)
     try:
-        for result in stream:
-            yield _replayed(result, callback)
+        for trained in stream:
+            yield replace(trained, result=_replayed(trained.result, callback))
     finally:
         with warnings.catch_warnings():  # joblib's, about the starts that are no longer wanted
             warnings.simplefilter("ignore")

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from sklearn.exceptions import ConvergenceWarning
 
+from marquardt.estimators.fits import Trained
 from marquardt.estimators.starts import Runs
 from marquardt.lm import Callback
 from marquardt.reports.progress import progress_line
-from marquardt.result import Iteration, Result, Status
+from marquardt.result import Iteration, Status
 
 _NOT_CONVERGED = {Status.MAX_ITER, Status.MAX_TIME, Status.SINGULAR}
 
@@ -26,17 +27,19 @@ class Printing:
         return None if self.callback is None else self.callback(iteration)
 
 
-def print_start(number: int, result: Result) -> None:
+def print_start(number: int, trained: Trained) -> None:
     """A line for a start that is done."""
-    print(f"start {number + 1:>3}   {progress_line(result.history[-1])}   {result.status.name}", flush=True)
+    result, evidence = trained.result, trained.evidence
+    line = f"start {number + 1:>3}   {progress_line(result.history[-1])}   {result.status.name}"
+    print(line if evidence is None else f"{line}   log evidence {evidence.log_evidence:.6g}", flush=True)
 
 
 def warn_of_end(runs: Runs, n_starts: int, stacklevel: int = 3) -> None:
     """Warn when the training did not end by itself."""
-    best = runs.best
+    best = runs.best.result
     if runs.interrupted:
         done = (
-            f"training interrupted after {len(runs.results)} of {n_starts} starts"
+            f"training interrupted after {len(runs.trained)} of {n_starts} starts"
             if n_starts > 1
             else "training interrupted"
         )

@@ -1,4 +1,4 @@
-"""The rows of a fit: inputs, targets and weights, kept together."""
+"""The rows of a fit: inputs, targets, weights and groups, kept together."""
 
 from __future__ import annotations
 
@@ -13,31 +13,48 @@ from marquardt.estimators.scaling import Scaler
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """Inputs X (n, n_inputs), targets y (n, n_outputs) and weights (n,), or None for equal ones."""
+    """Inputs X (n, n_inputs), targets y (n, n_outputs), weights (n,) of the rows or (n, n_outputs) of the
+    entries of y, or None for equal ones, and groups (n,) of rows that belong together, or None.  Where the
+    weight of an entry is 0, it may be NaN."""
 
     X: FloatArray
     y: FloatArray
     weights: FloatArray | None = None
+    groups: np.ndarray | None = None
 
     @classmethod
-    def weighted(cls, X: FloatArray, y: FloatArray, weights: FloatArray | None) -> TrainingRows:
+    def weighted(
+        cls, X: FloatArray, y: FloatArray, weights: FloatArray | None, groups: np.ndarray | None = None
+    ) -> TrainingRows:
         """Without the rows of weight zero, which must not count anywhere: not in means, not in ranges."""
-        if weights is None or weights.all():
-            return cls(X, y, weights)
-        return cls(X, y, weights).take(np.flatnonzero(weights))
+        rows = cls(X, y, weights, groups)
+        counted = rows.row_weights
+        if counted is None or counted.all():
+            return rows
+        return rows.take(np.flatnonzero(counted))
 
     def __len__(self) -> int:
         return len(self.X)
 
     @property
     def total_weight(self) -> float:
-        """The number of rows, counting a weight of 2 as two."""
-        return float(len(self)) if self.weights is None else float(self.weights.sum())
+        """The number of rows, counting a weight of 2 as two, and one output of two measured as half."""
+        if self.weights is None:
+            return float(len(self))
+        return float(self.weights.sum()) / (1 if self.weights.ndim == 1 else self.weights.shape[1])
+
+    @property
+    def row_weights(self) -> FloatArray | None:
+        """(n,): of a row whose entries differ the largest."""
+        if self.weights is None or self.weights.ndim == 1:
+            return self.weights
+        return self.weights.max(axis=1)
 
     def take(self, index: np.ndarray) -> TrainingRows:
         """Some of the rows."""
         weights = None if self.weights is None else self.weights[index]
-        return TrainingRows(self.X[index], self.y[index], weights)
+        groups = None if self.groups is None else self.groups[index]
+        return TrainingRows(self.X[index], self.y[index], weights, groups)
 
     def split(
         self, fraction: float, rng: np.random.Generator, strata: np.ndarray | None = None

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from marquardt._types import FloatArray
 from marquardt.estimators.choices import chosen_law
-from marquardt.estimators.starts import Runs, run_starts
 from marquardt.estimators.training_rows import TrainingRows
 from marquardt.initialization import Initialization
-from marquardt.losses import LossOf, squared_error
+from marquardt.losses import LossOf, Robust, squared_error
 from marquardt.models.mlp import MLP
 from marquardt.problem import NetworkProblem
-from marquardt.result import Result, Status
+from marquardt.result import Result
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,8 @@ class TrainingTask:
     rows: TrainingRows
     validation: TrainingRows | None = None
     loss: LossOf = squared_error
+    penalty: Robust | None = None
+    """In place of the square."""
 
     def starts(
         self,
@@ -47,20 +48,14 @@ class TrainingTask:
             )
         return starts if last is None else [last, *starts[1:]]
 
-    def run(self, starts: Sequence[FloatArray], alpha: float, options: Mapping[str, Any], **how: Any) -> Runs:
-        """Train from every start; `how` goes to `run_starts`.
+    def problem(self, alpha: float) -> NetworkProblem:
+        """The training rows under a penalty."""
+        return self._problem(self.rows, alpha)
 
-        Raises
-        ------
-        ValueError
-            When the cost is not finite at any start.
-        """
-        problem = self._problem(self.rows, alpha)
-        validation = None if self.validation is None else self._problem(self.validation, 0.0).cost
-        runs = run_starts(problem, starts, {**options, "validation": validation}, **how)
-        if runs.best.status is Status.NO_FINITE_START:
-            raise ValueError(f"training cannot start. {runs.best.message}")
-        return runs
+    @property
+    def validation_problem(self) -> NetworkProblem | None:
+        """The validation rows, without a penalty; None without such rows."""
+        return None if self.validation is None else self._problem(self.validation, 0.0)
 
     def losses(self, result: Result) -> FloatArray:
         """Cost over total weight at the start and after each iteration."""
@@ -76,7 +71,7 @@ class TrainingTask:
         """An output whose target is constantly 0 starts without weights: in a linear one they have no
         gradient and stay."""
         w = law.draw(self.network, np.random.default_rng(seed), self.rows.X)
-        constant = ~self.rows.y.any(axis=0)
+        constant = ~np.nan_to_num(self.rows.y).any(axis=0)
         self.network.matrices(w)[-1][constant] = 0.0
         return w
 

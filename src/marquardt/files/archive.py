@@ -119,7 +119,7 @@ def _npy_bytes(name: str, values: Any) -> bytes:
     if _ARRAY_NAME.fullmatch(f"arrays/{name}.npy") is None:
         raise ModelFileError(f"array name {name!r} must be of a-z, 0-9, '_' and '.'")
     buffer = io.BytesIO()
-    np.lib.format.write_array(buffer, np.ascontiguousarray(array, dtype=kind), allow_pickle=False)
+    np.lib.format.write_array(buffer, np.asarray(array, dtype=kind, order="C"), allow_pickle=False)
     return buffer.getvalue()
 
 

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from marquardt import __version__
+from marquardt.diagnosis.finding import Finding
+from marquardt.estimators.fitted_network import FittedNetwork
 from marquardt.files.archive import ModelFileError, read_archive, write_archive
 from marquardt.files.history_arrays import history_arrays, history_from_arrays
 from marquardt.result import Status
 from marquardt.tables.encoder import TableEncoder
-from marquardt.tables.fit_record import ColumnEffect, FitRecord, Outcome
-from marquardt.tables.fitted_network import FittedNetwork
+from marquardt.tables.fit_record import ColumnEffect, EvidenceRecord, FitRecord, Outcome
 from marquardt.tables.model import TableModel
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ def _table_model_data(model: TableModel) -> tuple[dict[str, Any], dict[str, Any]
     for group, outcome in (("train", record.train), ("held_out", record.held_out)):
         if outcome is not None:
             arrays |= {f"{group}.y": outcome.y, f"{group}.prediction": outcome.prediction}
+            if outcome.std is not None:
+                arrays[f"{group}.std"] = outcome.std
     return header, arrays
 
 
@@ -132,10 +135,19 @@ def _record_header(record: FitRecord) -> dict[str, Any]:
             "low": e.low,
             "high": e.high,
             "changes": list(e.changes),
+            "relevance": e.relevance,
         }
         for e in record.effects
     ]
-    return {**plain, **lists, "effects": effects}
+    evidence = record.evidence
+    found = None if evidence is None else {
+        "log_evidence": evidence.log_evidence,
+        "effective_parameters": evidence.effective_parameters,
+        "noise_std": list(evidence.noise_std),
+        "notes": list(evidence.notes),
+    }  # fmt: skip
+    findings = [finding.to_dict() for finding in record.findings]
+    return {**plain, **lists, "effects": effects, "evidence": found, "findings": findings}
 
 
 def _record(data: Mapping[str, Any], arrays: Arrays) -> FitRecord:
@@ -159,14 +171,28 @@ def _record(data: Mapping[str, Any], arrays: Arrays) -> FitRecord:
         held_out=held_out,
         effects=tuple(_effect(entry, len(targets)) for entry in data["effects"]),
         history=history_from_arrays(arrays),
+        evidence=_evidence(data.get("evidence"), len(targets)),
+        findings=tuple(Finding.from_dict(entry) for entry in data.get("findings", ())),
     )
 
 
+def _evidence(data: Any, n_targets: int) -> EvidenceRecord | None:
+    if data is None:  # no Bayesian fit, or an older file
+        return None
+    noise = tuple(float(value) for value in data["noise_std"])
+    if len(noise) != n_targets:
+        raise ValueError("the noise has not one value for each target")
+    numbers = float(data["log_evidence"]), float(data["effective_parameters"])
+    return EvidenceRecord(*numbers, noise, _texts(data["notes"]))
+
+
 def _outcome(group: str, arrays: Arrays, n_targets: int) -> Outcome:
-    y, prediction = arrays[f"{group}.y"], arrays[f"{group}.prediction"]
+    y, prediction, std = arrays[f"{group}.y"], arrays[f"{group}.prediction"], arrays.get(f"{group}.std")
+    if std is not None and std.shape != y.shape:
+        raise ValueError(f"the {group} outcomes have shapes {y.shape} and {std.shape}")
     if y.shape != prediction.shape or y.ndim != 2 or y.shape[1] != n_targets or len(y) == 0:
         raise ValueError(f"the {group} outcomes have shapes {y.shape} and {prediction.shape}")
-    return Outcome(y.astype(float), prediction.astype(float))
+    return Outcome(y.astype(float), prediction.astype(float), None if std is None else std.astype(float))
 
 
 def _effect(data: Mapping[str, Any], n_targets: int) -> ColumnEffect:
@@ -174,7 +200,15 @@ def _effect(data: Mapping[str, Any], n_targets: int) -> ColumnEffect:
     if len(changes) != n_targets:
         raise ValueError("an effect has not one change for each target")
     numbers = float(data["importance"]), float(data["sd"])
-    return ColumnEffect(_text(data["name"]), *numbers, _text(data["low"]), _text(data["high"]), changes)
+    relevance = data.get("relevance")
+    return ColumnEffect(
+        _text(data["name"]),
+        *numbers,
+        _text(data["low"]),
+        _text(data["high"]),
+        changes,
+        None if relevance is None else float(relevance),
+    )
 
 
 def _text(value: Any) -> str:

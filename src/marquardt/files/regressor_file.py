@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from marquardt.bayesian.precisions import PrecisionRule
+from marquardt.bayesian.schedule import Schedule
 from marquardt.damping import GainRatio, Multiplicative, Nielsen
-from marquardt.estimators.scaling import Scaler
+from marquardt.estimators.fitted_network import FittedNetwork
+from marquardt.estimators.regularization import L2, Bayesian
 from marquardt.estimators.starts import Start, Starts
 from marquardt.files.archive import ModelFileError
+from marquardt.files.evidence_data import evidence_arrays, evidence_from_data, evidence_header
 from marquardt.files.history_arrays import history_arrays, history_from_arrays
 from marquardt.initialization import INITIALIZATIONS
 from marquardt.linsolve import QR, Auto, Cholesky, Dual, Eigen
+from marquardt.losses import Cauchy, Huber, Quantile, SoftL1, Tukey
 from marquardt.method import Geodesic
 from marquardt.result import Result, Status
-from marquardt.tables.fitted_network import FittedNetwork
 
 if TYPE_CHECKING:
     from marquardt.estimators.regressor import LMRegressor
@@ -27,7 +31,11 @@ if TYPE_CHECKING:
 # The only objects that a file can ask for, by name; all are frozen dataclasses of numbers.
 _PARTS: dict[str, type] = {
     part.__name__: part
-    for part in (Nielsen, Multiplicative, GainRatio, Auto, Cholesky, QR, Dual, Eigen, Geodesic)
+    for part in (
+        *(Nielsen, Multiplicative, GainRatio, Auto, Cholesky, QR, Dual, Eigen, Geodesic),
+        *(L2, Bayesian, PrecisionRule, Schedule),
+        *(Huber, SoftL1, Cauchy, Tukey, Quantile),
+    )
 } | {part.__name__: part for part in INITIALIZATIONS.values()}
 
 _RESULT_NUMBERS = ("cost", "n_jacobians", "n_costs", "time")
@@ -46,11 +54,13 @@ def regressor_data(regressor: LMRegressor) -> tuple[dict[str, Any], dict[str, An
     """
     if not hasattr(regressor, "w_"):
         raise ModelFileError(f"{type(regressor).__name__} is not fitted: call fit before saving it")
-    network, result = FittedNetwork.from_regressor(regressor), regressor.result_
+    network, result = regressor.fitted_network_, regressor.result_
     arrays: dict[str, Any] = {**network.arrays(), "w_last": result.w_last, **history_arrays(result.history)}
     params = regressor.get_params(deep=False)
     if isinstance(params["random_state"], np.random.RandomState):
         params["random_state"] = None
+    if regressor.evidence_ is not None:
+        arrays |= evidence_arrays(regressor.evidence_)
     if not isinstance(params["init"], str) and not dataclasses.is_dataclass(params["init"]):
         arrays["init"], params["init"] = np.asarray(params["init"], dtype=float), None
     names = getattr(regressor, "feature_names_in_", None)
@@ -64,6 +74,7 @@ def regressor_data(regressor: LMRegressor) -> tuple[dict[str, Any], dict[str, An
             **{name: getattr(result, name) for name in _RESULT_NUMBERS},
         },
         "starts": [{**asdict(start), "status": start.status.name} for start in regressor.starts_],
+        "evidence": None if regressor.evidence_ is None else evidence_header(regressor.evidence_),
         "outcomes": {name: getattr(regressor, name) for name in _OUTCOMES},
     }
     return header, arrays
@@ -88,8 +99,11 @@ def regressor_from_data(header: Mapping[str, Any], arrays: Mapping[str, np.ndarr
     )
     starts = [Start(**{**start, "status": Status[start["status"]]}) for start in header["starts"]]
     regressor.network_, regressor.w_ = fitted.network, fitted.w
-    regressor.x_scaler_ = Scaler(fitted.x_offset, fitted.x_scale)
-    regressor.y_scaler_ = Scaler(fitted.y_offset, fitted.y_scale)
+    regressor.committee_ = fitted.committee
+    regressor.robust_ = None  # it tells of the training rows, which are not in the file
+    evidence = header.get("evidence")  # older files have none
+    regressor.evidence_ = None if evidence is None else evidence_from_data(evidence, arrays, result)
+    regressor.x_scaler_, regressor.y_scaler_ = fitted.x, fitted.y
     regressor.result_, regressor.starts_ = result, Starts(starts)
     regressor.history_, regressor.status_, regressor.message_ = result.history, result.status, result.message
     regressor.n_iter_ = result.n_iter

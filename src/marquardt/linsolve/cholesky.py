@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from marquardt._lapack import dpotrf, dpotrs, dtrtri
-from marquardt._types import FloatArray
+from marquardt._lapack import dpotrf, dpotrs
+from marquardt._types import FloatArray, IntArray
 from marquardt.jacobian import Jacobian
-from marquardt.linsolve.system import DampedSystem, SingularSystemError, right_hand_side
+from marquardt.linsolve.system import DampedSystem, SingularSystemError, group_sums, right_hand_side
+from marquardt.linsolve.triangle import inverse_column_sqnorms
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ class CholeskyFactor:
         return float(self.inverse_diagonal().sum())
 
     def inverse_diagonal(self) -> FloatArray:
-        # A⁻¹ = L⁻ᵀL⁻¹, of which only the column norms of L⁻¹ are needed: half of the flops of dpotri
-        inverse, _ = dtrtri(self.lower, lower=1)
-        inverse = np.tril(inverse)  # above the diagonal may stand anything
-        return np.einsum("ij,ij->j", inverse, inverse)
+        return inverse_column_sqnorms(self.lower)  # A⁻¹ = L⁻ᵀL⁻¹
+
+    def determined(self, diagonal: FloatArray, groups: IntArray, n_groups: int) -> FloatArray:
+        shares = 1.0 - diagonal * inverse_column_sqnorms(self.lower, overwrite=True)
+        return group_sums(shares, groups, n_groups)

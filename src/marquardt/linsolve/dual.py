@@ -15,14 +15,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from marquardt._lapack import dpotrf, dpotri, dpotrs, dtrsm
-from marquardt._types import FloatArray
+from marquardt._types import FloatArray, IntArray
 from marquardt.jacobian import Jacobian
 from marquardt.linsolve.system import DampedSystem, SingularSystemError
+from marquardt.linsolve.triangle import inverse_column_sqnorms
 
 
 @dataclass(frozen=True)
 class Dual:
-    """Cholesky factor of the n × n kernel.  Without a prior one kernel serves every λ."""
+    """Cholesky factor of the n × n kernel.  Without a prior, or one that is the same for all parameters as
+    the metric is, one kernel serves every λ."""
 
     def prepare(
         self,
@@ -33,7 +35,10 @@ class Dual:
     ) -> DualSystem:
         n, p = jacobian.shape
         weights = None if scale is None else 1.0 / scale
-        if prior is not None and not prior.any():
+        common = 0.0  # S₀ in units of D, where it is a multiple of D
+        if prior is not None and scale is None and (prior == prior[0]).all():
+            prior, common = None, float(prior[0])
+        elif prior is not None and not prior.any():
             prior = None
         fits = isinstance(recycle, DualSystem) and recycle.kernel.shape == (n, n)
         old = recycle if fits and isinstance(recycle, DualSystem) else None
@@ -42,24 +47,26 @@ class Dual:
             jacobian.cogram(weights, kernel)
         buffer = np.empty((n, n)) if old is None else old.buffer
         ones = np.broadcast_to(1.0, p)  # of no size in memory
-        return DualSystem(jacobian, prior, ones if scale is None else scale, kernel, buffer)
+        return DualSystem(jacobian, prior, ones if scale is None else scale, kernel, buffer, common)
 
 
 @dataclass(frozen=True)
 class DualSystem:
-    """J D⁻¹ Jᵀ when there is no prior; with one the kernel depends on λ and is made for each."""
+    """J D⁻¹ Jᵀ when S₀ is a multiple of D, as zero is; else the kernel depends on λ and is made for each."""
 
     jacobian: Jacobian
     prior: FloatArray | None
     scale: FloatArray
     kernel: FloatArray = field(repr=False)
     buffer: FloatArray = field(repr=False)
+    common: float = 0.0
+    """S₀ in units of D, when `prior` is None."""
 
     def factorize(self, damping: float) -> DualFactor:
-        # Without prior S = λD, and λ is kept out of the kernel: (JD⁻¹Jᵀ + λI) = λ (I + JS⁻¹Jᵀ).
+        # With S = μD, μ is kept out of the kernel: (JD⁻¹Jᵀ + μI) = μ (I + JS⁻¹Jᵀ).
         if self.prior is None:
             np.copyto(self.buffer, self.kernel)
-            shift, diagonal = damping, self.scale
+            shift, diagonal = damping + self.common, self.scale
         else:
             shift, diagonal = 1.0, self.prior + damping * self.scale
             self.jacobian.cogram(1.0 / diagonal, self.buffer)
@@ -72,7 +79,7 @@ class DualSystem:
 
 @dataclass(frozen=True)
 class DualFactor:
-    """L with LLᵀ = J E⁻¹ Jᵀ + μI, where S = μE: μ = λ, E = D without a prior; μ = 1, E = S with one."""
+    """L with LLᵀ = J E⁻¹ Jᵀ + μI, where S = μE: E = D where S₀ is a multiple of D, else μ = 1, E = S."""
 
     jacobian: Jacobian
     lower: FloatArray
@@ -113,7 +120,24 @@ class DualFactor:
         return float(self.inverse_diagonal().sum())
 
     def inverse_diagonal(self) -> FloatArray:
-        # A⁻¹ = (E⁻¹ − E⁻¹Jᵀ (LLᵀ)⁻¹ J E⁻¹) / μ; forms J, since no column sum of L⁻¹J is cheaper
+        """diag A⁻¹, (p,).  Forms J, since no column of L⁻¹J is cheaper.
+
+        A parameter that the data determine and the prior does not, S ≪ ‖J_j‖², loses the digits of that
+        ratio; a bound from below, 1/A_jj, keeps what is left positive.  `determined` loses none.
+        """
+        # A⁻¹ = (E⁻¹ − E⁻¹Jᵀ (LLᵀ)⁻¹ J E⁻¹) / μ
         half = dtrsm(1.0, self.lower, self.jacobian.dense(), lower=1)
         explained = np.einsum("ij,ij->j", half, half) / self.diagonal
-        return (1.0 - explained) / (self.diagonal * self.shift)
+        added = self.diagonal * self.shift
+        return np.maximum((1.0 - explained) / added, 1.0 / (self.jacobian.column_sqnorms() + added))
+
+    def determined(self, diagonal: FloatArray, groups: IntArray, n_groups: int) -> FloatArray:
+        if n_groups == 1:  # tr A⁻¹JᵀJ = tr (LLᵀ)⁻¹(LLᵀ − μI)
+            trace = float(inverse_column_sqnorms(self.lower, overwrite=True).sum())
+            return np.array([len(self.lower) - self.shift * trace])
+        # A⁻¹JᵀJ = S⁻¹Jᵀ (I + JS⁻¹Jᵀ)⁻¹ J = E⁻¹Jᵀ (LLᵀ)⁻¹ J
+        inverse, _ = dpotri(self.lower, lower=1, overwrite_c=1)
+        forms = self.jacobian.column_forms(inverse.T, groups, n_groups)
+        each = np.empty(n_groups)  # E of each group
+        each[groups] = diagonal / self.shift
+        return forms / each

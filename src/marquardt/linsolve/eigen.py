@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import LinAlgError, eigh
 
-from marquardt._types import FloatArray
+from marquardt._types import FloatArray, IntArray
 from marquardt.jacobian import Jacobian
-from marquardt.linsolve.system import DampedSystem, SingularSystemError, right_hand_side
+from marquardt.linsolve.system import DampedSystem, SingularSystemError, group_sums, right_hand_side
 
 
 @dataclass(frozen=True)
@@ -77,3 +77,6 @@ class EigenFactor:
 
     def inverse_diagonal(self) -> FloatArray:
         return (np.square(self.system.vectors) @ (1.0 / self.shifted)) / np.square(self.system.roots)
+
+    def determined(self, diagonal: FloatArray, groups: IntArray, n_groups: int) -> FloatArray:
+        return group_sums(1.0 - diagonal * self.inverse_diagonal(), groups, n_groups)

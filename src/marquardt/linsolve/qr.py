@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from marquardt._lapack import dgeqrf, dormqr, dtrtri, dtrtrs
-from marquardt._types import FloatArray
+from marquardt._types import FloatArray, IntArray
 from marquardt.jacobian import Jacobian
-from marquardt.linsolve.system import DampedSystem, SingularSystemError
+from marquardt.linsolve.system import DampedSystem, SingularSystemError, group_sums
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,9 @@ class QRFactor:
         p = self.second.packed.shape[1]
         inverse, _ = dtrtri(self.second.packed[:p])
         return np.square(np.triu(inverse)).sum(axis=1)
+
+    def determined(self, diagonal: FloatArray, groups: IntArray, n_groups: int) -> FloatArray:
+        return group_sums(1.0 - diagonal * self.inverse_diagonal(), groups, n_groups)
 
 
 @dataclass(frozen=True)

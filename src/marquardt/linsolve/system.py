@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from marquardt._types import FloatArray
+from marquardt._types import FloatArray, IntArray
 from marquardt.jacobian import Jacobian
 
 
@@ -48,6 +48,16 @@ class Factor(Protocol):
         """diag A⁻¹, (p,)."""
         ...
 
+    def determined(self, diagonal: FloatArray, groups: IntArray, n_groups: int) -> FloatArray:
+        """How many parameters of each group the data determine, (n_groups,): the sums over the groups of
+
+            diag(A⁻¹JᵀJ)_j = 1 − S_j (A⁻¹)_jj,      S = S₀ + λD.
+
+        `diagonal` (p,) is S, and the same within a group; `groups` (p,) says where a parameter belongs.
+        May take the place of the factor: ask for nothing after it.
+        """
+        ...
+
 
 class DampedSystem(Protocol):
     """A Jacobian made ready for many dampings."""
@@ -72,6 +82,11 @@ class LinearSolver(Protocol):
         A system given as `recycle` hands over its buffers and must not be used again.
         """
         ...
+
+
+def group_sums(values: FloatArray, groups: IntArray, n_groups: int) -> FloatArray:
+    """Σ over each group of `values` (p,), (n_groups,)."""
+    return np.bincount(groups, values, minlength=n_groups).astype(float, copy=False)
 
 
 def right_hand_side(

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from marquardt.reports import plots
+import numpy as np
+
+from marquardt.reports import plots, uncertainty_plots
 from marquardt.reports.plot_style import png
 from marquardt.reports.text_report import advice, change_text, duration, number, r_squared, text_report
 from marquardt.tables.fit_record import FitRecord
@@ -77,6 +79,7 @@ def html_report(record: FitRecord) -> str:
         f'<ul class="advice">{"".join(f"<li>{escape(item)}</li>" for item in said)}</ul>' if said else "",
         *(_target_section(record, k) for k in range(len(record.targets))),
         _columns_section(record),
+        _diagnosis_section(record),
         _training_section(record),
         _facts_section(record),
         f"<details><summary>The report as text</summary><pre>{escape(text_report(record))}</pre></details>",
@@ -152,6 +155,11 @@ def _cards(record: FitRecord) -> str:
         scores = outcome.scores(0)
         items.append((r_squared(scores["R2"]), f"R², {name} rows"))
         items.append((_with_unit(number(scores["RMSE"]), record.unit(0)), f"RMSE, {name} rows"))
+        calibration = outcome.calibration(0)
+        if calibration is not None:
+            items.append(
+                (f"{100 * calibration.coverage(0.95):.0f} %", f"of {name} rows in their 95 % intervals")
+            )
     else:
         for k, target in enumerate(record.targets[:4]):
             items.append((r_squared(outcome.scores(k)["R2"]), f"R² of {target}, {name} rows"))
@@ -181,7 +189,39 @@ def _target_section(record: FitRecord, k: int) -> str:
     ]  # fmt: skip
     scores = table(["rows", "number", "R²", "RMSE", "MAE"], rows, numeric=(1, 2, 3, 4))
     shown = grid(figures, tall=True)
-    return f"<h2>Scores of {escape(name)}</h2>{scores}<h2>Predictions of {escape(name)}</h2>{shown}"
+    bars = _error_bars(record, k)
+    return f"<h2>Scores of {escape(name)}</h2>{scores}<h2>Predictions of {escape(name)}</h2>{shown}{bars}"
+
+
+def _error_bars(record: FitRecord, k: int) -> str:
+    """The section on the error bars of a target; empty without them."""
+    own = {group: c for group, outcome in record.groups.items() if (c := outcome.calibration(k)) is not None}
+    if not own:
+        return ""
+    name, unit = record.targets[k], record.unit(k)
+    last, calibration = list(own.items())[-1]
+    rows = []
+    for group, c in own.items():
+        held = [f"{100 * c.coverage(level):.0f} %" for level in (0.95, 0.5)]
+        sizes = [_with_unit(number(value), unit) for value in (float(np.mean(c.std)), c.crps)]
+        rows.append([group, *held, *sizes, number(c.log_likelihood)])
+    header = [
+        "rows",
+        "in 95 % intervals",
+        "in 50 % intervals",
+        "mean sd",
+        "CRPS",
+        "log likelihood",
+    ]
+    figures = [
+        picture(uncertainty_plots.intervals(calibration, name, unit), f"{last} rows with their intervals",
+                f"The {last} rows with intervals that should hold 95 % of them."),
+        picture(uncertainty_plots.calibration(own), "calibration of the error bars",
+                "Intervals of every probability, and the share of the rows they hold. Below the diagonal the "
+                "error bars are too short, above it too long."),
+    ]  # fmt: skip
+    shown = table(header, rows, numeric=(1, 2, 3, 4, 5))
+    return f"<h2>Error bars of {escape(name)}</h2>{shown}<br>{grid(figures)}"
 
 
 def _columns_section(record: FitRecord) -> str:
@@ -192,16 +232,33 @@ def _columns_section(record: FitRecord) -> str:
         [e.name for e in effects], [e.importance for e in effects], [e.sd for e in effects]
     )
     rows = []
+    known = any(e.relevance is not None for e in effects)
     for e in effects:
         span, _, change = change_text(e, record, len(record.targets) > 1).partition(": ")
-        rows.append([e.name, f"{e.importance:.3f} ± {e.sd:.3f}", span, change])
+        relevance = [] if not known else ["" if e.relevance is None else f"{e.relevance:.2f}"]
+        rows.append([e.name, f"{e.importance:.3f} ± {e.sd:.3f}", *relevance, span, change])
     caption = (
         "Importance: R² lost when the values of a column are shuffled among the rows. "
         "Columns that say the same share it."
     )
-    header = ["column", "importance", "from low to high", "effect on predictions"]
+    if known:
+        caption += " Relevance: how far the weights of a column can move the network, against the largest."
+    header = [
+        "column",
+        "importance",
+        *(["relevance"] if known else []),
+        "from low to high",
+        "effect on predictions",
+    ]
     drawn = picture(figure, "importance of the columns", caption)
-    return f"<h2>Columns</h2>{table(header, rows, numeric=(1,))}<br>{drawn}"
+    return f"<h2>Columns</h2>{table(header, rows, numeric=(1, 2) if known else (1,))}<br>{drawn}"
+
+
+def _diagnosis_section(record: FitRecord) -> str:
+    if not record.findings:
+        return ""
+    rows = [[f.severity.value, f.name, f.sentence, f.remedy] for f in record.findings]
+    return f"<h2>Diagnosis</h2>{table(['', 'finding', 'what was seen', 'what to do'], rows)}"
 
 
 def _training_section(record: FitRecord) -> str:
@@ -228,6 +285,20 @@ def _facts_section(record: FitRecord) -> str:
         ["network", f"{record.network}; {record.n_params} parameters"],
         ["settings", ", ".join(f"{name} {value}" for name, value in record.settings.items())],
         ["ended by", f"{status}: {record.message}"],
+        *_evidence_rows(record),
         *(["note", note] for note in record.notes),
     ]
     return f"<h2>Facts</h2>{table([], rows)}"
+
+
+def _evidence_rows(record: FitRecord) -> list[list[str]]:
+    evidence = record.evidence
+    if evidence is None:
+        return []
+    noise = [_with_unit(number(sd), record.unit(k)) for k, sd in enumerate(evidence.noise_std)]
+    return [
+        ["noise", f"standard deviation {', '.join(noise)}"],
+        ["effective parameters", f"{evidence.effective_parameters:.1f} of {record.n_params}"],
+        ["log evidence", f"{evidence.log_evidence:.6g}"],
+        *(["note", note] for note in evidence.notes),
+    ]

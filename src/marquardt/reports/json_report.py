@@ -20,7 +20,8 @@ def json_report(record: FitRecord) -> dict[str, Any]:
     -------
     dict
         Keys `source`, `targets`, `network`, `n_params`, `settings`, `status`, `success`, `message`, `n_iter`,
-        `seconds`, `scores` (target -> group -> R2, RMSE, MAE, n), `columns`, `notes`, `advice`, `version`,
+        `seconds`, `scores` (target -> group -> R2, RMSE, MAE, n, and with error bars coverage_95, CRPS,
+        log_likelihood), `evidence` (None without), `columns`, `notes`, `advice`, `findings`, `version`,
         `created`.
     """
     columns = [
@@ -30,6 +31,7 @@ def json_report(record: FitRecord) -> dict[str, Any]:
             "sd": _number(effect.sd),
             "low": effect.low,
             "high": effect.high,
+            "relevance": effect.relevance,
             "changes": dict(zip(record.targets, map(_number, effect.changes), strict=True)),
         }
         for effect in record.effects
@@ -46,9 +48,11 @@ def json_report(record: FitRecord) -> dict[str, Any]:
         "n_iter": record.n_iter,
         "seconds": round(record.seconds, 3),
         "scores": {target: _scores(record, k) for k, target in enumerate(record.targets)},
+        "evidence": _evidence(record),
         "columns": columns,
         "notes": list(record.notes),
         "advice": advice(record),
+        "findings": [finding.to_dict() for finding in record.findings],
         "version": record.version,
         "created": record.created,
     }
@@ -58,8 +62,27 @@ def _scores(record: FitRecord, target: int) -> dict[str, dict[str, float | None]
     scores: dict[str, dict[str, float | None]] = {}
     for group, outcome in record.groups.items():
         numbers = {name: _number(value) for name, value in outcome.scores(target).items()}
+        calibration = outcome.calibration(target)
+        if calibration is not None:
+            numbers |= {
+                "coverage_95": _number(calibration.coverage(0.95)),
+                "CRPS": _number(calibration.crps),
+                "log_likelihood": _number(calibration.log_likelihood),
+            }
         scores[group.replace(" ", "_")] = {**numbers, "n": outcome.n_samples}
     return scores
+
+
+def _evidence(record: FitRecord) -> dict[str, Any] | None:
+    evidence = record.evidence
+    if evidence is None:
+        return None
+    return {
+        "log_evidence": _number(evidence.log_evidence),
+        "effective_parameters": _number(evidence.effective_parameters),
+        "noise_std": dict(zip(record.targets, map(_number, evidence.noise_std), strict=True)),
+        "notes": list(evidence.notes),
+    }
 
 
 def _number(value: float) -> float | None:

@@ -7,6 +7,7 @@ import textwrap
 
 import numpy as np
 
+from marquardt.diagnosis.finding import Finding
 from marquardt.tables.fit_record import SCORES, ColumnEffect, FitRecord
 
 WIDTH = 100
@@ -34,7 +35,9 @@ def text_report(record: FitRecord) -> str:
         "Network": _network(record),
         "Training": _training(record),
         "Scores": _scores(record),
+        "Uncertainty": _uncertainty(record),
         "Columns": _columns(record),
+        "Diagnosis": [line for finding in record.findings for line in _finding(finding)],
         "Advice": [line for item in advice(record) for line in _wrapped(f"- {item}", hang=2)],
     }
     shown = {title: lines for title, lines in sections.items() if lines}
@@ -64,7 +67,7 @@ def advice(record: FitRecord) -> list[str]:
             "Fit with several seeds and look at the spread."
         )
     said += _overfit_advice(record)
-    if record.n_params > n_train * n_targets:
+    if record.n_params > n_train * n_targets and record.evidence is None:
         said.append(
             f"The network has more parameters ({record.n_params}) than there are training values "
             f"({n_train * n_targets}): use fewer --hidden units, --alpha or --early-stopping."
@@ -119,15 +122,18 @@ def _overfit_advice(record: FitRecord) -> list[str]:
     if record.held_out is None or math.isnan(ratio):
         return []
     if ratio > OVERFIT_RATIO:
+        found = f"The error on held-out rows is {ratio:.2g} times that on training rows"
+        if record.evidence is not None:
+            return [
+                f"{found}: the error bars count this in, but more --starts with a --committee, or more rows, "
+                "would lower it."
+            ]
         remedies = (
-            "fewer --hidden units, a larger --alpha, or more rows"
+            "--bayesian, fewer --hidden units, a larger --alpha, or more rows"
             if record.early_stopping
-            else ("--early-stopping, a larger --alpha, or fewer --hidden units")
+            else "--bayesian, --early-stopping, a larger --alpha, or fewer --hidden units"
         )
-        return [
-            f"The error on held-out rows is {ratio:.2g} times that on training rows: part of the fit is "
-            f"noise. Try {remedies}."
-        ]
+        return [f"{found}: part of the fit is noise. Try {remedies}."]
     r2 = [record.held_out.scores(k)["R2"] for k in range(len(record.targets))]
     if max((value for value in r2 if not math.isnan(value)), default=1.0) < 0.5:
         return [
@@ -201,6 +207,45 @@ def _scores(record: FitRecord) -> list[str]:
     return lines
 
 
+def _uncertainty(record: FitRecord) -> list[str]:
+    evidence = record.evidence
+    if evidence is None:
+        return []
+    noise = ", ".join(
+        f"{number(sd)}{_unit_suffix(record, k)}{f' of {name}' if len(record.targets) > 1 else ''}"
+        for k, (name, sd) in enumerate(zip(record.targets, evidence.noise_std, strict=True))
+    )
+    lines = _item("noise", f"{noise} (standard deviation of a measurement)")
+    used = f"{evidence.effective_parameters:.1f} of {record.n_params} parameters determined by the rows"
+    lines += _item("effective", used)
+    lines += _item(
+        "log evidence", f"{evidence.log_evidence:.6g} (higher is better, among networks for these rows)"
+    )
+    for note in evidence.notes:
+        lines += _item("note", note)
+    rows = [
+        (name, k, outcome.n_samples, calibration)
+        for k in range(len(record.targets))
+        for name, outcome in record.groups.items()
+        if (calibration := outcome.calibration(k)) is not None
+    ]
+    if rows:
+        lines += [
+            "",
+            " " * _LABEL + "".join(f"{head:>16}" for head in ("95 % intervals", "CRPS", "log likelihood")),
+        ]
+    for name, k, _, calibration in rows:
+        label = name if len(record.targets) == 1 else f"{_cut(record.targets[k], 8)} {name}"
+        cells = [f"hold {100 * calibration.coverage(0.95):.0f} %", number(calibration.crps)]
+        cells.append(number(calibration.log_likelihood))
+        lines.append(f"{_cut(label, _LABEL):<{_LABEL}}" + "".join(f"{cell:>16}" for cell in cells))
+    return lines
+
+
+def _finding(finding: Finding) -> list[str]:
+    return _wrapped(f"- {finding.name}: {finding.sentence} {finding.remedy}", hang=2)
+
+
 def _unit_suffix(record: FitRecord, target: int) -> str:
     return f" {record.unit(target)}" if record.unit(target) else ""
 
@@ -211,19 +256,25 @@ def _columns(record: FitRecord) -> list[str]:
     effects = sorted(record.effects, key=lambda effect: -effect.importance)
     name_width = min(28, max(len("column"), *(len(effect.name) for effect in effects)) + 2)
     largest = max(effects[0].importance, 1e-12)
+    known = any(effect.relevance is not None for effect in effects)
+    about = "importance: R² lost when the column is shuffled; effect: change of the mean prediction"
+    if known:
+        about = about.replace("; effect", "; relevance: of the weights; effect")
+    head = f"{'relevance':<11}" if known else ""
     lines = [
-        "importance: R² lost when the column is shuffled; effect: change of the mean prediction",
+        about,
         "",
-        f"{'column':<{name_width}}{'importance':<27}effect, from low to high values",
+        f"{'column':<{name_width}}{'importance':<27}{head}effect, from low to high values",
     ]
     many = len(record.targets) > 1
     for effect in effects[:30]:
         share = effect.importance / largest
         bar = "█" * round(10 * share) if 0 < share < math.inf else ""  # NaN where squares overflow
         loss = f"{effect.importance:.3f} ± {effect.sd:.3f}"
+        relevance = "" if effect.relevance is None else f"{effect.relevance:.2f}"
         lines.append(
             f"{_cut(effect.name, name_width - 2):<{name_width}}{loss:<15}{bar:<10}  "
-            f"{change_text(effect, record, many)}"
+            f"{f'{relevance:<11}' if known else ''}{change_text(effect, record, many)}"
         )
     if len(effects) > 30:
         lines.append(f"... and {len(effects) - 30} more")

@@ -133,3 +133,21 @@ def _suggestion(name: str, columns: Sequence[str]) -> str:
     if close:
         return f"did you mean {' or '.join(repr(by_lower[match]) for match in close)}?"
     return f"the columns are {listing(columns, limit=12)}"
+
+
+def row_counters(frame: pd.DataFrame, known: Sequence[str] = ()) -> list[str]:
+    """Columns of whole numbers that go up by one from row to row; those in `known` are left out.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> row_counters(pd.DataFrame({"row": [1, 2, 3, 4], "x": [0.1, 0.2, 0.3, 0.4]}))
+    ['row']
+    """
+    counters = []
+    for name in frame.columns:
+        if name not in known and frame[name].dtype.kind in "iuf" and len(frame) > 2:
+            values = frame[name].to_numpy(dtype=float)
+            if (np.diff(values) == 1.0).all():
+                counters.append(name)
+    return counters

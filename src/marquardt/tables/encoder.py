@@ -128,6 +128,11 @@ class TableEncoder:
         """Names of the network's inputs: `dose`, `salt=HCl`, ..."""
         return tuple(name for column in self.columns for name in column.feature_names)
 
+    @property
+    def feature_columns(self) -> tuple[str, ...]:
+        """The column that each input of the network is made from."""
+        return tuple(column.name for column in self.columns for _ in column.feature_names)
+
     def transform(self, frame: pd.DataFrame) -> FloatArray:
         """The network's inputs, (n_samples, n_features)."""
         return self.encode(frame)[0]

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from marquardt._types import FloatArray
+from marquardt.calibration import Calibration
+from marquardt.diagnosis.finding import Finding
 from marquardt.result import History
 from marquardt.tables.units import split_unit
 
@@ -28,6 +30,14 @@ class Outcome:
     """(n_samples, n_targets)."""
     prediction: FloatArray
     """(n_samples, n_targets)."""
+    std: FloatArray | None = None
+    """Predicted standard deviations of the measurements, (n_samples, n_targets); None without error bars."""
+
+    def calibration(self, target: int) -> Calibration | None:
+        """Of the error bars of one target; None without them, or when they are all of no width."""
+        if self.std is None or not (self.std[:, target] > 0).all():
+            return None
+        return Calibration(self.y[:, target], self.prediction[:, target], self.std[:, target])
 
     @property
     def n_samples(self) -> int:
@@ -59,6 +69,20 @@ class ColumnEffect:
     """Where it ends: the 90 % quantile, or the category of the highest mean prediction."""
     changes: tuple[float, ...]
     """Change of the mean prediction of each target from `low` to `high`, all other columns as they are."""
+    relevance: float | None = None
+    """With Bayesian regularization: how far the column can move the network, the most relevant one 1."""
+
+
+@dataclass(frozen=True)
+class EvidenceRecord:
+    """What Bayesian regularization found."""
+
+    log_evidence: float
+    effective_parameters: float
+    noise_std: tuple[float, ...]
+    """Of each target, in its units."""
+    notes: tuple[str, ...] = ()
+    """What its guards did."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +115,9 @@ class FitRecord:
     held_out: Outcome | None
     effects: tuple[ColumnEffect, ...]
     history: History = field(repr=False)
+    evidence: EvidenceRecord | None = None
+    findings: tuple[Finding, ...] = ()
+    """What a diagnosis of the fit found; rows are numbered from 1, as they stand in the table."""
     version: str = ""
     """Version of marquardt that fitted it."""
     created: str = ""

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from marquardt._types import FloatArray
+from marquardt.estimators.fitted_network import FittedNetwork
 from marquardt.reports.text_report import number
 from marquardt.result import Iteration
-from marquardt.tables.columns import TableError, as_numbers, target_values
+from marquardt.tables.columns import TableError, as_numbers, row_counters, target_values
 from marquardt.tables.effects import column_effects, columns_that_move_together
 from marquardt.tables.encoder import TableEncoder
-from marquardt.tables.fit_record import FitRecord, Outcome
-from marquardt.tables.fitted_network import FittedNetwork
+from marquardt.tables.findings import table_findings
+from marquardt.tables.fit_options import FitOptions
+from marquardt.tables.fit_record import ColumnEffect, EvidenceRecord, FitRecord, Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,69 +28,8 @@ if TYPE_CHECKING:
     from marquardt.estimators.regressor import LMRegressor
 
 FEWEST_ROWS = 4
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """How to fit a table; the defaults are those of the command.
-
-    Parameters
-    ----------
-    hidden : tuple of int
-        Units of each hidden layer.
-    activation : str
-        Of the hidden layers, as in `LMRegressor`.
-    test_fraction : float
-        Share of the rows held out for the scores, 0 for none.
-    seed : int
-        Of the split and of the starts.
-    starts : int
-        Fits from so many random starts; the best is kept.
-    jobs : int
-        Processes for the starts; -1 takes every core.
-    max_iter : int
-    early_stopping : bool
-        Stop where a tenth of the training rows, set aside, is fitted best.
-    alpha : float
-        Weight penalty: ½ alpha |w|² is added to the cost (scaled units).
-    drop, categorical : tuple of str
-        Columns to leave out, and columns of numbers that are codes.
-    units : tuple of str
-        Of the targets, for the report.
-    """
-
-    hidden: tuple[int, ...] = (20,)
-    activation: str = "tanh"
-    test_fraction: float = 0.2
-    seed: int = 0
-    starts: int = 1
-    jobs: int = 1
-    max_iter: int = 300
-    early_stopping: bool = False
-    alpha: float = 0.01
-    drop: tuple[str, ...] = ()
-    categorical: tuple[str, ...] = ()
-    units: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.test_fraction < 1.0:
-            raise ValueError(f"test_fraction={self.test_fraction} must be at least 0 and below 1, e.g. 0.2")
-        if not 0.0 <= self.alpha < float("inf"):
-            raise ValueError(f"--alpha {self.alpha} must be a number of at least 0, e.g. 0.01")
-        for option, value, least in (
-            ("--starts", self.starts, 1),
-            ("--max-iter", self.max_iter, 1),
-            ("--seed", self.seed, 0),
-        ):
-            if value < least:
-                raise ValueError(f"{option} {value} must be a whole number of at least {least}")
-
-    def as_text(self) -> dict[str, str]:
-        """What the report says of them."""
-        said = {"seed": str(self.seed), "alpha": f"{self.alpha:g}"}
-        if self.early_stopping:
-            said["early stopping"] = "on"
-        return said
+MOST_PARAMETERS = 50
+"""Parameters for each training value from which on the user is told."""
 
 
 @dataclass(frozen=True)
@@ -118,14 +60,45 @@ class TableModel:
         """
         return self.predict_with_notes(frame)[0]
 
-    def predict_with_notes(self, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-        """Predictions, and what to know of them: values replaced, and scores where the target is known."""
+    def predict_with_notes(
+        self, frame: pd.DataFrame, coverage: float | None = None
+    ) -> tuple[pd.DataFrame, list[str]]:
+        """Predictions, and what to know of them: values replaced, and scores where the target is known.
+
+        With `coverage`, also the columns low_NAME and high_NAME: ends of intervals that hold a new
+        measurement with that probability.
+
+        Raises
+        ------
+        TableError
+            Also when `coverage` is not between 0 and 1, or the fit has no error bars.
+        """
         import pandas as pd
 
         X, notes = self.encoder.encode(frame)
         prediction = self.network.predict(X)
         notes += self._scores_of(frame, prediction)
-        return pd.DataFrame(prediction, index=frame.index, columns=list(self.targets)), notes
+        columns = dict(zip(self.targets, prediction.T, strict=True))
+        if coverage is not None:
+            columns |= self._intervals(X, coverage)
+        return pd.DataFrame(columns, index=frame.index), notes
+
+    def _intervals(self, X: FloatArray, coverage: float) -> dict[str, FloatArray]:
+        from scipy.special import ndtri
+
+        if not 0 < coverage < 1:
+            raise TableError(f"--interval {coverage} must be between 0 and 1, e.g. 0.95")
+        if not self.network.has_error_bars:
+            raise TableError(
+                "this model has no error bars: fit it again with --bayesian, not --alpha or --early-stopping"
+            )
+        moments = self.network.moments(X)
+        half = ndtri(0.5 + 0.5 * coverage) * moments.std
+        low = {f"low_{name}": ends for name, ends in zip(self.targets, (moments.mean - half).T, strict=True)}
+        high = {
+            f"high_{name}": ends for name, ends in zip(self.targets, (moments.mean + half).T, strict=True)
+        }
+        return low | high
 
     def _scores_of(self, frame: pd.DataFrame, prediction: FloatArray) -> list[str]:
         """A sentence for each target that the table has too: how well it is predicted."""
@@ -148,6 +121,7 @@ def fit_table(
     *,
     source: str = "table",
     callback: Callable[[Iteration], bool | None] | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> TableModel:
     """Fit a network to a table: split, encode, train, score, judge the columns.
 
@@ -161,6 +135,8 @@ def fit_table(
         Name of the table, for the report.
     callback : callable, optional
         Called with the record of every iteration; a true answer stops the fit, with the best so far.
+    tell : callable, optional
+        Called before the fit with a sentence on what will take long.
 
     Returns
     -------
@@ -185,9 +161,12 @@ def fit_table(
     train, held_out = _split(len(inputs), options)
     encoder = TableEncoder.fit(inputs.iloc[train], options.categorical)
     X, replaced = encoder.encode(inputs)
+    warned = _too_large(options.hidden, X.shape[1], y[train])
+    if warned and tell is not None:
+        tell(warned)
     regressor = _regressor(options)
     regressor.fit(X[train], y[train] if len(targets) > 1 else y[train, 0], callback=callback)
-    network = FittedNetwork.from_regressor(regressor)
+    network = regressor.fitted_network_
 
     judged = held_out if len(held_out) >= 3 else train
     try:
@@ -195,6 +174,7 @@ def fit_table(
     except KeyboardInterrupt:  # the fit is done: it is worth more than the judgment of the columns
         effects, notes = (), [*notes, "interrupted before the columns were judged: no importances"]
     together = columns_that_move_together(encoder, X[train])
+    positions = np.flatnonzero(target_values(frame, targets)[1])
     record = FitRecord(
         source=source,
         targets=tuple(targets),
@@ -202,9 +182,11 @@ def fit_table(
         n_columns=len(encoder.used),
         n_features=len(encoder.feature_names),
         notes=(*notes, *encoder.decisions(), *replaced, *together),
-        train=Outcome(y[train], network.predict(X[train])),
-        held_out=Outcome(y[held_out], network.predict(X[held_out])) if len(held_out) else None,
-        effects=effects,
+        train=_outcome(network, X[train], y[train]),
+        held_out=_outcome(network, X[held_out], y[held_out]) if len(held_out) else None,
+        effects=_with_relevance(effects, encoder, regressor),
+        evidence=_evidence(regressor),
+        findings=table_findings(regressor, X[train], y[train], positions[train]),
         seconds=time.perf_counter() - started,
         **_training(regressor, options),
     )
@@ -231,6 +213,10 @@ def _prepared(
             raise TableError(f"column {name!r} cannot be both target and dropped: take it out of --drop")
         if name in options.categorical:
             raise TableError(f"target {name!r} must be numbers: take it out of --categorical")
+    notes += [
+        f"{name!r} counts the rows: if it is only their number, --drop {name}"
+        for name in row_counters(frame, [*targets, *options.drop])
+    ]
     inputs = frame.loc[complete, [c for c in frame.columns if c not in {*targets, *options.drop}]]
     if len(inputs) < FEWEST_ROWS:
         raise TableError(
@@ -253,16 +239,58 @@ def _split(n_samples: int, options: FitOptions) -> tuple[np.ndarray, np.ndarray]
     return np.sort(train), np.sort(held_out)
 
 
+def _too_large(hidden: Sequence[int], n_inputs: int, y: FloatArray) -> str | None:
+    """A warning when the network has far more parameters than it can use."""
+    sizes = [n_inputs, *hidden, y.shape[1]]
+    n_params = sum(n_out * (n_in + 1) for n_in, n_out in pairwise(sizes))
+    if n_params <= MOST_PARAMETERS * y.size:
+        return None
+    return (
+        f"{n_params} parameters for {y.size} training values: this may take long and gains nothing; "
+        f"--hidden 20 would do"
+    )
+
+
+def _outcome(network: FittedNetwork, X: FloatArray, y: FloatArray) -> Outcome:
+    if not network.has_error_bars:
+        return Outcome(y, network.predict(X))
+    moments = network.moments(X)
+    return Outcome(y, moments.mean, moments.std)
+
+
+def _evidence(regressor: LMRegressor) -> EvidenceRecord | None:
+    evidence = regressor.evidence_
+    if evidence is None:
+        return None
+    noise = (evidence.noise_sd * regressor.y_scaler_.scale).tolist()
+    return EvidenceRecord(evidence.log_evidence, evidence.n_effective, tuple(noise), evidence.notes)
+
+
+def _with_relevance(
+    effects: tuple[ColumnEffect, ...], encoder: TableEncoder, regressor: LMRegressor
+) -> tuple[ColumnEffect, ...]:
+    """The effects with the relevance of their columns: that of the most relevant input of each."""
+    relevance = regressor.relevance_
+    if relevance is None:
+        return effects
+    largest: dict[str, float] = {}
+    for name, value in zip(encoder.feature_columns, relevance.tolist(), strict=True):
+        largest[name] = max(value, largest.get(name, 0.0))
+    return tuple(replace(effect, relevance=largest[effect.name]) for effect in effects)
+
+
 def _regressor(options: FitOptions) -> LMRegressor:
     from marquardt.estimators.regressor import LMRegressor
 
     return LMRegressor(
         hidden_layer_sizes=options.hidden,
         activation=options.activation,
+        regularization=options.regularization,
         alpha=options.alpha,
         max_iter=options.max_iter,
         early_stopping=options.early_stopping,
         n_starts=options.starts,
+        ensemble_size=options.committee,
         n_jobs=options.jobs,
         random_state=options.seed,
     )
@@ -275,9 +303,9 @@ def _training(regressor: LMRegressor, options: FitOptions) -> dict[str, Any]:
     result, starts = regressor.result_, regressor.starts_
     settings = options.as_text()
     if options.starts > 1:
-        settings["starts"] = f"{len(starts)} ({starts.n_at_best} came within 1 % of the best)"
+        settings["starts"] = f"{len(starts)} ({starts.n_at_best} came within {starts.margin} of the best)"
     return {
-        "network": FittedNetwork.from_regressor(regressor).describe(),
+        "network": regressor.fitted_network_.describe(),
         "n_params": regressor.network_.n_params,
         "settings": settings,
         "status": result.status.name,

@@ -1,0 +1,183 @@
+"""Bayesian regularization in the estimators: error bars, ranking, committees, files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.linear_model import BayesianRidge
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from marquardt import LMRegressor, load, save
+from marquardt.bayesian.evidence import maximize_evidence
+from marquardt.bayesian.prior_groups import input_groups
+from marquardt.estimators.regularization import GROUPINGS, Bayesian
+from marquardt.problem import NetworkProblem
+
+
+def noisy(n_samples=80, seed=0, noise=0.3, n_outputs=1):
+    """Three inputs, of which the third does nothing."""
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(-2, 2, size=(n_samples, 3))
+    y = np.column_stack([np.sin(X[:, 0]) + X[:, 1], 10 * np.cos(X[:, 1])])[:, :n_outputs]
+    y = y + noise * np.array([1.0, 10.0])[:n_outputs] * rng.normal(size=y.shape)
+    return X, (y[:, 0] if n_outputs == 1 else y)
+
+
+def bayesian(**params):
+    return LMRegressor((6,), regularization="bayesian", random_state=0, **params)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return bayesian(n_starts=3, ensemble_size=2).fit(*noisy())
+
+
+@parametrize_with_checks([bayesian(n_starts=3, ensemble_size=2, max_iter=2000)])
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("groups", GROUPINGS)
+def test_it_is_the_evidence_of_the_scaled_rows(groups):
+    X, y = noisy()
+    start = 0.3 * np.random.default_rng(0).normal(size=31)
+    model = bayesian(init=start).set_params(regularization=Bayesian(groups=groups)).fit(X, y)
+    scaled = model.x_scaler_.transform(X), model.y_scaler_.transform(y[:, None])
+    problem = NetworkProblem(model.network_, *scaled)
+    again = maximize_evidence(problem, start, groups=GROUPINGS[groups])
+    assert abs(again.log_evidence - model.evidence_.log_evidence) < 1e-6
+    posterior = model.evidence_.posterior_at(problem)
+    _, std = model.predict(X, return_std=True)
+    variance = posterior.predictive_variance(scaled[0])[:, 0] + 1 / model.evidence_.noise_precision
+    np.testing.assert_allclose(std, model.y_scaler_.scale[0] * np.sqrt(variance), rtol=1e-10)
+
+
+def test_a_linear_network_is_a_bayesian_ridge():
+    """Its bias is free in scikit-learn and has a wide prior here; rows are many enough for both."""
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(200, 4))
+    y = X @ [1.0, -2.0, 0.5, 0.0] + 0.5 * rng.normal(size=200)
+    ours = LMRegressor((), regularization=Bayesian(groups="layer"), random_state=0).fit(X, y)
+    theirs = BayesianRidge(tol=1e-8).fit(X, y)
+    new = rng.normal(size=(50, 4))
+    mean, std = ours.predict(new, return_std=True)
+    mean_theirs, std_theirs = theirs.predict(new, return_std=True)
+    np.testing.assert_allclose(mean, mean_theirs, atol=0.02)
+    np.testing.assert_allclose(std, std_theirs, rtol=0.02)
+
+
+def test_error_bars_hold_and_widen_away_from_the_data(fitted):
+    X, y = noisy(2000, seed=1)
+    low, high = fitted.predict_interval(X)
+    assert 0.92 < np.mean((low < y) & (y < high)) < 0.98
+    wide, narrow = (fitted.predict(scale * X, return_std=True)[1].mean() for scale in (5.0, 1.0))
+    assert wide > 2 * narrow
+    assert 0.25 < fitted.noise_std_[0] < 0.35
+
+
+def test_the_input_that_does_nothing_is_told(fitted):
+    assert fitted.relevance_[2] < 0.1 * fitted.relevance_[:2].min()
+
+
+def test_intervals_are_nested_and_like_y(fitted):
+    X, _ = noisy(10)
+    inner, outer = fitted.predict_interval(X, 0.5), fitted.predict_interval(X, 0.9)
+    assert inner[0].shape == (10,)
+    assert (outer[0] < inner[0]).all() and (inner[0] < inner[1]).all() and (inner[1] < outer[1]).all()
+
+
+def test_parts_of_the_variance_add_up(fitted):
+    X, _ = noisy(10)
+    moments, (mean, std) = fitted.predict_moments(X), fitted.predict(X, return_std=True)
+    np.testing.assert_array_equal(moments.mean[:, 0], mean)
+    np.testing.assert_allclose((moments.noise + moments.model + moments.spread)[:, 0], std**2)
+    assert (moments.spread > 0).all() and (moments.model > 0).all()
+    np.testing.assert_allclose(fitted.predict(X), mean)
+
+
+def test_every_output_has_its_own_scale():
+    X, y = noisy(n_outputs=2)
+    model = bayesian().fit(X, y)
+    mean, std = model.predict(X, return_std=True)
+    assert mean.shape == std.shape == y.shape
+    np.testing.assert_allclose(model.noise_std_ / model.y_scaler_.scale, model.evidence_.noise_sd)
+
+
+def test_starts_are_ranked_by_evidence_whatever_the_number_of_processes(fitted):
+    values = [start.log_evidence for start in fitted.starts_]
+    assert fitted.evidence_.log_evidence == max(values)
+    assert len(fitted.committee_) == 2
+    other = clone(fitted).set_params(n_jobs=2).fit(*noisy())
+    np.testing.assert_array_equal(other.w_, fitted.w_)
+    X, _ = noisy(10, seed=3)
+    np.testing.assert_array_equal(other.predict(X, return_std=True), fitted.predict(X, return_std=True))
+
+
+def test_repeated_rows_are_weights():
+    X, y = noisy(60)
+    counts = np.random.default_rng(0).integers(0, 3, size=60)
+    repeated = bayesian()
+    weighted = clone(repeated).fit(X, y, sample_weight=counts)
+    repeated.fit(np.repeat(X, counts, axis=0), np.repeat(y, counts))
+    np.testing.assert_allclose(weighted.evidence_.log_evidence, repeated.evidence_.log_evidence, rtol=1e-3)
+    np.testing.assert_allclose(weighted.predict(X), repeated.predict(X), atol=0.02)
+
+
+def test_a_model_file_keeps_the_error_bars(fitted, tmp_path):
+    save(fitted, tmp_path / "a.marquardt")
+    loaded = load(tmp_path / "a.marquardt")
+    X, _ = noisy(10, seed=5)
+    np.testing.assert_array_equal(loaded.predict(X, return_std=True), fitted.predict(X, return_std=True))
+    assert loaded.evidence_.log_evidence == fitted.evidence_.log_evidence
+    np.testing.assert_array_equal(loaded.relevance_, fitted.relevance_)
+    assert loaded.starts_.ranking == fitted.starts_.ranking
+    assert loaded.get_params() == fitted.get_params()
+
+
+def test_in_the_hands_of_scikit_learn():
+    X, y = noisy(60)
+    search = GridSearchCV(bayesian(), {"hidden_layer_sizes": [(2,), (6,)]}, cv=2).fit(X, y)
+    assert search.best_score_ > 0.5
+    scores = cross_val_score(make_pipeline(StandardScaler(), bayesian()), X, y, cv=2)
+    assert (scores > 0.5).all()
+
+
+def test_what_is_refused():
+    X, y = noisy(20)
+    with pytest.raises(ValueError, match="no error bars: set regularization='bayesian'"):
+        LMRegressor((2,), alpha=0.01).fit(X, y).predict(X, return_std=True)
+    with pytest.raises(ValueError, match="early_stopping=True: with Bayesian"):
+        bayesian(early_stopping=True).fit(X, y)
+    with pytest.raises(ValueError, match=r"ensemble_size=4 of n_starts=2 starts: raise n_starts"):
+        bayesian(n_starts=2, ensemble_size=4).fit(X, y)
+    with pytest.raises(ValueError, match=r"coverage=95 must be between 0 and 1"):
+        bayesian().fit(X, y).predict_interval(X, 95)
+    with pytest.raises(ValueError, match="groups='inputs' must be one of 'input'"):
+        Bayesian(groups="inputs")
+
+
+@pytest.mark.parametrize("y", [np.full(20, 3.0), np.zeros(20)], ids=["constant", "zero"])
+def test_constant_targets(y):
+    X, _ = noisy(20)
+    mean, std = bayesian().fit(X, y).predict(X, return_std=True)
+    np.testing.assert_allclose(mean, y, atol=1e-6)
+    assert np.isfinite(std).all()
+
+
+def test_targets_without_noise_and_more_parameters_than_rows():
+    X, y = noisy(20, noise=0.0)
+    mean, std = LMRegressor((100,), random_state=0).fit(X, y).predict(X, True)
+    assert np.isfinite(mean).all() and np.isfinite(std).all()
+    assert np.mean((mean - y) ** 2) < 0.1 * np.var(y)
+
+
+def test_the_relevance_is_that_of_the_groups():
+    X, y = noisy(40)
+    model = bayesian().fit(X, y)
+    assert model.relevance_.shape == (3,) and model.relevance_.max() == 1.0
+    assert input_groups(model.network_).names[:3] == ("input 1", "input 2", "input 3")
+    assert bayesian().set_params(regularization="l2").fit(X, y).relevance_ is None

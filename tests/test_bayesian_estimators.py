@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.linear_model import BayesianRidge
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from marquardt import LMRegressor, load, save
+from marquardt import LMClassifier, LMRegressor, load, save
 from marquardt.bayesian.evidence import maximize_evidence
 from marquardt.bayesian.prior_groups import input_groups
 from marquardt.estimators.regularization import GROUPINGS, Bayesian
@@ -181,3 +183,64 @@ def test_the_relevance_is_that_of_the_groups():
     assert model.relevance_.shape == (3,) and model.relevance_.max() == 1.0
     assert input_groups(model.network_).names[:3] == ("input 1", "input 2", "input 3")
     assert bayesian().set_params(regularization="l2").fit(X, y).relevance_ is None
+
+
+# -- classes ---------------------------------------------------------------------------------------
+
+
+def blobs(n_classes, n_samples=90, seed=0):
+    rng = np.random.default_rng(seed)
+    y = rng.integers(n_classes, size=n_samples)
+    angle = 2 * np.pi * y / n_classes
+    return np.column_stack([np.cos(angle), np.sin(angle)]) + 0.6 * rng.normal(size=(n_samples, 2)), y
+
+
+@pytest.mark.parametrize("params", [{}, {"regularization": "bayesian"}], ids=["l2", "bayesian"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_laplace_makes_probabilities_less_sure_away_from_the_rows(params, n_classes):
+    X, y = blobs(n_classes)
+    plain = LMClassifier((5,), random_state=0, **params).fit(X, y)
+    laplace = clone(plain).set_params(laplace=True).fit(X, y)
+    np.testing.assert_array_equal(plain.w_, laplace.w_)
+    far = 6 * np.column_stack([np.cos(np.arange(12)), np.sin(np.arange(12))])
+    shares = laplace.predict_proba(far)
+    np.testing.assert_allclose(shares.sum(axis=1), 1.0)
+    assert shares.max(axis=1).mean() < plain.predict_proba(far).max(axis=1).mean()
+    np.testing.assert_allclose(np.exp(laplace.predict_log_proba(far)), shares)
+    if n_classes == 2:  # MacKay's formula moves no probability across one half
+        np.testing.assert_array_equal(laplace.predict(X), plain.predict(X))
+
+
+@parametrize_with_checks([LMClassifier((4,), laplace=True, regularization="bayesian")])
+def test_scikit_learns_checks_of_a_classifier(estimator, check):
+    check(estimator)
+
+
+def test_a_committee_of_classifiers():
+    X, y = blobs(3)
+    model = LMClassifier((5,), n_starts=3, ensemble_size=3, random_state=0, laplace=True).fit(X, y)
+    np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1.0)
+    assert model.score(X, y) > 0.7
+
+
+def test_laplace_is_for_cross_entropy():
+    X, y = blobs(2)
+    with pytest.raises(ValueError, match="laplace=True needs loss='cross_entropy'"):
+        LMClassifier((2,), laplace=True, loss="squared_error").fit(X, y)
+
+
+def test_targets_transformed_by_scikit_learn():
+    X, y = noisy(60)
+    model = TransformedTargetRegressor(bayesian(), func=np.exp, inverse_func=np.log).fit(X, y)
+    assert model.score(X, y) > 0.7
+
+
+def test_weights_are_routed():
+    X, y = noisy(60)
+    weights = np.r_[np.ones(30), np.zeros(30)]
+    with config_context(enable_metadata_routing=True):
+        scaler = StandardScaler().set_fit_request(sample_weight=True).set_transform_request(copy=False)
+        model = make_pipeline(scaler, bayesian().set_fit_request(sample_weight=True))
+        routed = model.fit(X, y, sample_weight=weights)
+    alone = make_pipeline(StandardScaler(), bayesian()).fit(X[:30], y[:30])
+    np.testing.assert_allclose(routed.predict(X), alone.predict(X), rtol=1e-3)

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from marquardt._types import FloatArray
 from marquardt.bayesian.posterior import Posterior
+from marquardt.bayesian.probit import mean_probabilities
 from marquardt.models.mlp import MLP
 
 
@@ -84,6 +85,17 @@ class Committee:
         """Mean of the outputs (n_samples, n_outputs) at X (n_samples, n_inputs)."""
         outputs = self._outputs(X)
         return outputs[0] if len(outputs) == 1 else np.mean(outputs, axis=0)
+
+    def probabilities(self, X: ArrayLike) -> FloatArray:
+        """Of classes or labels (n_samples, n_outputs): each member's averaged over its posterior where it has
+        one, then their mean."""
+        shares = [
+            self.network.predict(member.w, X)
+            if member.posterior is None
+            else mean_probabilities(member.posterior, X)
+            for member in self.members
+        ]
+        return shares[0] if len(shares) == 1 else np.mean(shares, axis=0)
 
     def moments(self, X: ArrayLike) -> Moments:
         """Mean and variances at X (n_samples, n_inputs).

@@ -99,7 +99,11 @@ class Posterior:
             As `at`.
         """
         prior = np.zeros(problem.n_params) if problem.prior is None else problem.prior
-        unscaled = cls.at(problem, w, prior, 1.0)
+        jacobian = problem.linearize(w).jacobian
+        if problem.is_cross_entropy:
+            # a softmax does not see what its biases have in common: without a prior, nothing would hold it
+            prior = np.maximum(prior, 1e-8 * float(np.max(jacobian.column_sqnorms(), initial=0.0)))
+        unscaled = cls.of(problem.network, jacobian, w, prior, 1.0)
         if problem.is_cross_entropy:
             return unscaled
         n = float(problem.entry_weights.sum())

@@ -67,6 +67,7 @@ CLASSIFIER_CONSTRAINTS: dict[str, list[Any]] = {
     **_SHARED_CONSTRAINTS,
     "loss": [StrOptions(set(CLASSIFICATION_LOSSES))],
     "class_weight": [None, dict, StrOptions({"balanced"})],
+    "laplace": ["boolean"],
 }
 
 _validated: Any = validate_data  # its own annotations are guesses from its defaults

@@ -13,10 +13,10 @@ from typing import Protocol
 from marquardt._types import FloatArray
 from marquardt.bayesian.evidence import maximize_evidence
 from marquardt.bayesian.evidence_result import EvidenceResult
+from marquardt.bayesian.posterior import Posterior
 from marquardt.bayesian.precisions import PrecisionRule
 from marquardt.bayesian.prior_groups import Grouping, input_groups
 from marquardt.bayesian.schedule import Schedule
-from marquardt.committee import Member
 from marquardt.linsolve import SingularSystemError
 from marquardt.lm import Callback, minimize_by
 from marquardt.losses import Robust
@@ -45,16 +45,19 @@ class Trained:
             None if self.robust is None else replace(self.robust, result=result),
         )
 
-    def member(self, problem: NetworkProblem) -> Member:
-        """Its parameters, with their posterior on the rows of `problem` where there is an evidence.
+    def posterior(self, problem: NetworkProblem) -> Posterior | None:
+        """About its parameters, on the rows of `problem`: under the penalty that the evidence found, else
+        under that of `problem`.
 
-        The posterior is None where its Hessian is singular or does not fit into memory.
+        None where the Hessian is singular or does not fit into memory.
         """
-        posterior = None
-        if self.evidence is not None and self.result.status is not Status.NO_FINITE_START:
-            with suppress(SingularSystemError, MemoryError):  # the evidence's notes have said so
-                posterior = self.evidence.posterior_at(problem)
-        return Member(self.result.w, posterior)
+        if self.result.status is Status.NO_FINITE_START:
+            return None
+        with suppress(SingularSystemError, MemoryError):  # the notes of the evidence have said so
+            if self.evidence is not None:
+                return self.evidence.posterior_at(problem)
+            return Posterior.under_own_prior(problem, self.result.w)
+        return None
 
 
 class Fit(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from marquardt._types import FloatArray
-from marquardt.committee import Committee
+from marquardt.committee import Committee, Member
 from marquardt.damping import DampingRule
 from marquardt.estimators.checks import checked_sizes
 from marquardt.estimators.choices import (
@@ -33,6 +34,7 @@ from marquardt.lm import Callback
 from marquardt.method import Geodesic, Method
 from marquardt.models.layers import Input, Layer
 from marquardt.models.mlp import MLP
+from marquardt.problem import NetworkProblem
 from marquardt.result import Status
 from marquardt.stopping import Stopping
 
@@ -122,11 +124,10 @@ def train(
     starts = task.starts(estimator.init, seeds, last)
     if estimator.verbose and estimator.n_starts == 1:
         callback = Printing(callback)
-    alpha = estimator.alpha
-    another = alpha is not None or estimator.early_stopping or task.penalty is not None
+    another = estimator.alpha is not None or estimator.early_stopping or task.penalty is not None
     fit = chosen_regularization(estimator.regularization, another).fit(
         task,
-        estimator.default_alpha if alpha is None else alpha,
+        _alpha(estimator),
         Method(
             damping=chosen(estimator.damping, DAMPINGS),
             solver=chosen(estimator.solver, SOLVERS),
@@ -142,24 +143,38 @@ def train(
     return runs
 
 
-def keep_training(estimator: NetworkEstimator, task: TrainingTask, x_scaler: Scaler, runs: Runs) -> None:
+def keep_training(
+    estimator: NetworkEstimator, task: TrainingTask, x_scaler: Scaler, runs: Runs, with_posterior: bool
+) -> None:
     """Set the fitted attributes that all estimators share, and warn when no training converged."""
     result, network = runs.best.result, task.network
     fitted: Any = estimator
     fitted.network_, fitted.w_, fitted.x_scaler_ = network, result.w, x_scaler
-    fitted.committee_ = _committee(task, runs.ranked[: estimator.ensemble_size])
+    problem = task.problem(_alpha(estimator)) if with_posterior else None
+    fitted.committee_ = _committee(network, runs.ranked[: estimator.ensemble_size], problem)
     fitted.result_, fitted.starts_, fitted.evidence_ = result, runs.starts, runs.best.evidence
     fitted.history_, fitted.status_, fitted.message_ = result.history, result.status, result.message
     fitted.n_iter_, fitted.loss_ = result.n_iter, result.cost / task.rows.total_weight
     fitted.loss_curve_ = task.losses(result)[1:].tolist()
     fitted.n_layers_, fitted.n_outputs_ = len(network.layers), network.n_outputs
+    if with_posterior and not fitted.committee_.has_posterior:
+        warnings.warn(
+            f"no error bars: the Hessian is singular or does not fit into memory; {result.message}",
+            UserWarning,
+            stacklevel=3,
+        )
     warn_of_end(runs, estimator.n_starts, stacklevel=4)
 
 
-def _committee(task: TrainingTask, chosen: Sequence[Trained]) -> Committee:
-    """The best starts as one, with their posteriors where there is an evidence."""
-    problem = task.problem(0.0)
-    return Committee(task.network, tuple(trained.member(problem) for trained in chosen))
+def _committee(network: MLP, best: Sequence[Trained], problem: NetworkProblem | None) -> Committee:
+    """The best starts as one, with their posteriors on the rows of a problem."""
+    posteriors = [None if problem is None else trained.posterior(problem) for trained in best]
+    members = zip(best, posteriors, strict=True)
+    return Committee(network, tuple(Member(trained.result.w, posterior) for trained, posterior in members))
+
+
+def _alpha(estimator: NetworkEstimator) -> float:
+    return estimator.default_alpha if estimator.alpha is None else estimator.alpha
 
 
 def keep_validation(estimator: NetworkEstimator, scores: FloatArray | None) -> None:

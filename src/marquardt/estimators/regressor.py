@@ -301,7 +301,7 @@ class LMRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         keep_validation(self, None if scaled is None or losses is None else r2_scores(scaled, losses))
         self.y_ndim_, self.y_scaler_, self.out_activation_ = y_ndim, scalers.y, "identity"
         self.robust_ = runs.best.robust
-        keep_training(self, task, scalers.x, runs)
+        keep_training(self, task, scalers.x, runs, with_posterior=runs.best.evidence is not None)
         return self
 
     def predict(self, X: ArrayLike, return_std: bool = False) -> FloatArray | tuple[FloatArray, FloatArray]:

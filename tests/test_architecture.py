@@ -24,7 +24,7 @@ FILES = {
 GROUND, STRUCTURE, PARTS, DRIVER, FITS, FACES, COMMAND = range(7)
 FLOORS = {
     **dict.fromkeys(["_types", "_checks", "_memory", "_lapack", "atomic_file", "blas_threads"], GROUND),
-    **dict.fromkeys(["gram", "cogram", "column_forms", "jacobian", "models"], STRUCTURE),
+    **dict.fromkeys(["gram", "cogram", "column_forms", "jacobian", "models", "output_seed"], STRUCTURE),
     **dict.fromkeys(["linsolve", "damping", "losses", "output_ridge", "problem", "residual_problem"], PARTS),
     **dict.fromkeys(
         [
@@ -39,9 +39,18 @@ FLOORS = {
         ],
         PARTS,
     ),
-    **dict.fromkeys(["method", "lm"], DRIVER),
+    **dict.fromkeys(["method", "run_record", "lm"], DRIVER),
     **dict.fromkeys(
-        ["least_squares_fit", "refinement", "bayesian", "committee", "robust_fit", "jax_models"], FITS
+        [
+            "least_squares_fit",
+            "refinement",
+            "bayesian",
+            "committee", "predictive_noise",
+            "robust_fit",
+            "jax_models",
+            "torch_models",
+        ],
+        FITS,
     ),
     **dict.fromkeys(["diagnosis", "uncertainty"], FITS),
     **dict.fromkeys(["command", "__main__"], COMMAND),

@@ -93,7 +93,7 @@ def test_the_choice_is_made_once_a_run(free):
         first = dense_system(name, None, False, 1.0)
         system = first.prepared(Auto())
         assert type(system) is kind
-        again = first.prepared(Auto(), recycle=system)
+        again = first.prepared(Auto(), recycle=system.release())
         assert type(again) is kind
 
 

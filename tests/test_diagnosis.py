@@ -244,7 +244,7 @@ def test_a_result_alone_tells_how_the_run_went():
         damping=Multiplicative(),
         stopping=Stopping(max_iter=400),
     )
-    bare = replace(fit.result, linearization=None, factor=None)
+    bare = replace(fit.result, linearization=None)
     diagnosis = diagnose(bare)
     assert diagnosis.names == ("slow convergence",)
     assert diagnosis.not_examined == ("units and Jacobian (give diagnose the problem)",)

@@ -177,7 +177,7 @@ def test_what_is_known_of_a_jacobian_is_not_what_has_been_overwritten(solver, fi
         factor, exact = curvature.factor(prior), J.T @ J + np.diag(prior)
         assert factor.logdet() == pytest.approx(np.linalg.slogdet(exact)[1], rel=1e-10)
         factor.determined(prior, np.arange(p) if not first else np.zeros(p, dtype=int), p if not first else 1)
-        curvature = Curvature(solver, curvature.known(), curvature.system)
+        curvature = Curvature(solver, curvature.known(), curvature.buffers)
         if prior is order[0]:
             curvature.factor(order[0])  # and the next by the same one
 

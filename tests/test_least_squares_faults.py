@@ -108,3 +108,51 @@ def test_a_residual_that_broadcast_by_mistake():
 def test_a_jacobian_transposed_by_mistake():
     with pytest.raises(ValueError, match=r"jac returned shape \(3, 40\), but the residual needs \(40, 3\)"):
         least_squares(residual, START, lambda w: analytic(w).T)
+
+
+@jacobians
+@pytest.mark.parametrize("call", [12, 16, 20])
+def test_a_residual_that_raises_in_mid_run_says_so_and_loses_nothing(jac, call):
+    calls = []
+
+    def breaks(w):
+        calls.append(w.copy())
+        if len(calls) >= call:
+            raise OSError("the license server is gone")
+        return residual(w)
+
+    fit = least_squares(breaks, START, jac)
+    assert fit.status is Status.FUNCTION_FAILED and not fit.success
+    assert isinstance(fit.result.error, OSError)
+    assert "OSError: the license server is gone" in fit.summary()
+    assert fit.cost == fit.history[-1].cost == min(fit.history.column("cost"))
+    assert np.isfinite(fit.standard_errors()).all()
+
+
+def test_a_jacobian_that_raises_in_mid_run():
+    calls = []
+
+    def breaks(w):
+        calls.append(1)
+        if len(calls) == 4:
+            raise ValueError("no such state")
+        return analytic(w)
+
+    fit = least_squares(residual, START, breaks)
+    assert fit.status is Status.FUNCTION_FAILED and fit.result.n_iter == 2
+    assert "ValueError: no such state" in fit.report()
+
+
+def test_a_residual_that_raises_in_the_refinement():
+    plain = least_squares(residual, START, analytic, refinement=False)
+    calls = []
+
+    def breaks(w):
+        calls.append(1)
+        if len(calls) > plain.n_evaluations:
+            raise OSError("the license server is gone")
+        return residual(w)
+
+    fit = least_squares(breaks, START, analytic)
+    assert fit.success and fit.cost == plain.cost
+    assert "The refinement of its last digits was ended by OSError" in fit.message

@@ -86,13 +86,13 @@ def test_recycled_buffers_change_nothing(solver, prior):
     old.factorize(1.0)
     system = dense_system("tall", prior, True, 0.1, seed=2)
     fresh = system.factor(solver).solve(system.r, system.offset)
-    recycled = system.factor(solver, recycle=old).solve(system.r, system.offset)
+    recycled = system.factor(solver, recycle=old.release()).solve(system.r, system.offset)
     np.testing.assert_array_equal(recycled, fresh)
 
 
 def test_cholesky_really_reuses_its_two_matrices():
     old = dense_system("tall", None, False, 1.0).prepared(Cholesky())
-    new = dense_system("tall", None, False, 1.0, seed=1).prepared(Cholesky(), recycle=old)
+    new = dense_system("tall", None, False, 1.0, seed=1).prepared(Cholesky(), recycle=old.release())
     assert new.gram is old.gram
     assert new.buffer is old.buffer
     assert np.shares_memory(new.factorize(1.0).lower, new.buffer)
@@ -104,7 +104,7 @@ def test_buffers_of_another_shape_or_solver_are_left_alone(solver, foreign):
     old = dense_system("wide", None, False, 1.0).prepared(EXPLICIT_SOLVERS[foreign])
     system = dense_system("tall", None, False, 0.1)
     wanted = -np.linalg.solve(system.matrix, system.gradient)
-    np.testing.assert_allclose(system.factor(solver, recycle=old).solve(system.r), wanted, rtol=1e-9)
+    np.testing.assert_allclose(system.factor(solver, recycle=old.release()).solve(system.r), wanted, rtol=1e-9)
 
 
 @solvers

@@ -134,6 +134,44 @@ def test_an_error_in_the_residual_is_a_programming_error_and_is_raised():
         minimize(ResidualProblem(residual, 1, lambda w: np.eye(1)), [1.0])
 
 
+@MAKERS
+@pytest.mark.parametrize("method", ["linearize", "cost", "second_derivative", "resolve_output"])
+@pytest.mark.parametrize("call", [3, 4, 5])
+def test_a_function_that_raises_in_mid_run_loses_nothing(monkeypatch, make, method, call):
+    problem, w0 = make()
+    whole = minimize(problem, w0, stopping=Stopping(max_iter=10))
+    calls, original, error = [], getattr(problem, method), KeyError("no such column")
+
+    def raising(*arguments):
+        calls.append(1)
+        if len(calls) >= call:
+            raise error
+        return original(*arguments)
+
+    monkeypatch.setattr(problem, method, raising)
+    result = minimize(problem, w0)
+    assert result.status is Status.FUNCTION_FAILED and not result.success
+    assert result.error is error
+    assert result.message == (
+        f"In iteration {result.n_iter + 1}, KeyError: 'no such column'. {Status.FUNCTION_FAILED.value}"
+    )
+    assert result.cost == whole.history[result.n_iter].cost
+    monkeypatch.undo()
+    assert problem.cost(result.w) == result.cost
+
+
+def test_a_lack_of_memory_before_the_first_step_is_raised(monkeypatch):
+    """Nothing is lost by it, and the run needs another solver."""
+
+    def full(*arguments):
+        raise MemoryError("601 parameters need 8.7 MB")
+
+    problem, w0 = PROBLEMS["one output"]()
+    monkeypatch.setattr(Cholesky, "prepare", full)
+    with pytest.raises(MemoryError, match=r"8\.7 MB"):
+        minimize(problem, w0, solver=Cholesky())
+
+
 # -- validation ----------------------------------------------------------------------------------------
 
 

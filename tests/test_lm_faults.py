@@ -269,6 +269,9 @@ class Breaking:
             raise SingularSystemError("not positive definite")
         return self
 
+    def release(self):
+        return None
+
     def solve(self, residual, offset=None, gradient=None):
         return np.full(3, np.nan)
 

@@ -59,7 +59,12 @@ def test_representations(history):
 def test_every_status_gives_advice_and_is_told_from_the_others():
     assert all(len(status.value) > 15 and status.value.endswith(".") for status in Status)
     assert len({status.value for status in Status}) == len(Status)  # equal values would be aliases
-    failed = {Status.NO_FINITE_START, Status.SINGULAR, Status.CALLBACK_FAILED}
+    failed = {
+        Status.NO_FINITE_START,
+        Status.SINGULAR,
+        Status.CALLBACK_FAILED,
+        Status.FUNCTION_FAILED,
+    }
     history, w = History([record()]), np.zeros(1)
     for status in Status:
         result = Result(w, math.nan, status, "", history, w, 1, 1, 0.0)

@@ -107,7 +107,7 @@ def test_what_stands_in_a_gap_does_not_matter_and_the_rows_of_nothing_but_gaps_n
     gaps[::3, 0] = np.nan
     gaps[7] = np.nan
     kept = np.arange(len(Y)) != 7
-    model, without = (LMRegressor((4,), alpha=0.1, random_state=0, max_iter=20) for _ in range(2))
+    model, without = (LMRegressor((4,), alpha=0.1, random_state=0, tol=0.01) for _ in range(2))
     model.fit(X, gaps)
     without.fit(X[kept], gaps[kept])
     np.testing.assert_array_equal(model.w_, without.w_)

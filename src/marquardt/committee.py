@@ -19,6 +19,7 @@ from marquardt._types import FloatArray
 from marquardt.bayesian.posterior import Posterior
 from marquardt.bayesian.probit import mean_probabilities
 from marquardt.models.mlp import MLP
+from marquardt.predictive_noise import PredictiveNoise
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class Committee:
 
     network: MLP
     members: tuple[Member, ...]
+    noise: PredictiveNoise | None = None
+    """None takes that of the posteriors, one variance for all rows."""
 
     @classmethod
     def of(cls, network: MLP, parameters: Sequence[FloatArray]) -> Committee:
@@ -109,9 +112,11 @@ class Committee:
         if len(posteriors) < len(self.members):
             raise ValueError("a member has no posterior, so its predictions have no variance")
         outputs = self._outputs(X)
-        noise = np.full_like(outputs[0], np.mean([posterior.noise_variance for posterior in posteriors]))
+        mean = np.mean(outputs, axis=0)
+        own = float(np.mean([posterior.noise_variance for posterior in posteriors]))
+        noise = np.full_like(mean, own) if self.noise is None else self.noise.variance(X, mean)
         model = np.mean([posterior.predictive_variance(X) for posterior in posteriors], axis=0)
-        return Moments(np.mean(outputs, axis=0), noise, model, np.var(outputs, axis=0))
+        return Moments(mean, noise, model, np.var(outputs, axis=0))
 
     def _outputs(self, X: ArrayLike) -> list[FloatArray]:
         return [self.network.predict(member.w, X) for member in self.members]

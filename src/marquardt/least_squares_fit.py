@@ -130,7 +130,9 @@ class LeastSquaresFit:
             is always estimated.
         """
         s = 1.0 if absolute_sigma and self.loss is None else self.residual_sd
-        return self._unscaled_covariance() * s**2
+        unscaled = self._unscaled_covariance()
+        with np.errstate(invalid="ignore"):  # of an exact fit, 0 · ∞: undetermined all the same
+            return np.where(np.isinf(unscaled), unscaled, unscaled * s**2)
 
     def _unscaled_covariance(self) -> FloatArray:
         """(JᵀJ)⁻¹."""
@@ -255,6 +257,11 @@ def least_squares(
     ValueError
         For a start that is not finite, an unknown loss, and for residuals or Jacobians of the wrong shape.
 
+    Notes
+    -----
+    An exception in `residual` or `jac` is raised at the start only; after it, the fit ends with
+    `Status.FUNCTION_FAILED` and the best parameters.  An ArithmeticError rejects a trial point.
+
     Examples
     --------
     >>> t = np.array([0.0, 1.0, 2.0, 3.0])
@@ -351,6 +358,9 @@ def _refined(problem: Problem, result: Result, refinement: Refinement) -> Result
         at, n_jacobians = refinement.run(problem, result.linearization)
     except KeyboardInterrupt:  # the fit had converged: hand it out
         return result
+    except Exception as error:  # likewise
+        why = f"The refinement of its last digits was ended by {type(error).__name__}: {error}."
+        return replace(result, message=f"{result.message} {why}", error=error)
     return replace(
         result,
         w=at.w.copy(),

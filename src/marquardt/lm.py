@@ -7,7 +7,6 @@ repeat:  note the cost, keep the best, ask whether to stop
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -18,11 +17,11 @@ from marquardt.damping import DampingRule, Identity, Metric
 from marquardt.linsolve import Auto, LinearSolver
 from marquardt.method import DEFAULT_DAMPING, Geodesic, Method, Reason, State
 from marquardt.problem import Problem
-from marquardt.result import History, Iteration, Result, Status
+from marquardt.result import Result
+from marquardt.run_record import Callback, Checkpoints, RunRecord, Snapshot
 from marquardt.search import FirstImprovement, Search
 from marquardt.stopping import Stopping
 
-Callback = Callable[[Iteration], "bool | None"]
 Validation = Callable[[FloatArray], float]
 
 
@@ -39,6 +38,7 @@ def minimize(
     stopping: Stopping | None = None,
     callback: Callback | None = None,
     validation: Validation | None = None,
+    checkpoint: Checkpoints | None = None,
 ) -> Result:
     """Minimise ½‖r(w)‖² + ½wᵀS₀w from w0 by the Levenberg-Marquardt method.
 
@@ -58,11 +58,14 @@ def minimize(
     validation : callable, optional
         w -> validation cost; the parameters of its lowest value are returned, and `Stopping.max_fail`
         iterations without improvement end the run.
+    checkpoint : Checkpoint, optional
+        A file to keep the run in: called again with it, the run goes on where it was, bit for bit.
 
     Returns
     -------
     Result
-        With the best parameters seen, however the run ended: Ctrl-C included.
+        With the best parameters seen, however the run ended: by Ctrl-C, or by an exception in a function of
+        the problem's, which is raised only when it comes at the start.
 
     Raises
     ------
@@ -88,7 +91,15 @@ def minimize(
         acceleration or None,
         resolve_output,
     )
-    return minimize_by(method, problem, w0, stopping=stopping, callback=callback, validation=validation)
+    return minimize_by(
+        method,
+        problem,
+        w0,
+        stopping=stopping,
+        callback=callback,
+        validation=validation,
+        checkpoint=checkpoint,
+    )
 
 
 def minimize_by(
@@ -99,101 +110,72 @@ def minimize_by(
     stopping: Stopping | None = None,
     callback: Callback | None = None,
     validation: Validation | None = None,
+    checkpoint: Checkpoints | None = None,
 ) -> Result:
     """`minimize` with the parts of the method in one object."""
-    return _Run(problem, method, stopping or Stopping(), callback, validation).result(w0)
+    return _Run(
+        problem, method, validation, RunRecord(stopping or Stopping(), callback, checkpoint)
+    ).result(w0)
 
 
 class _Run:
-    """The host loop: clock, records, best point, and every way to end."""
+    """The host loop."""
 
     def __init__(
-        self,
-        problem: Problem,
-        method: Method,
-        stopping: Stopping,
-        callback: Callback | None,
-        validation: Validation | None,
+        self, problem: Problem, method: Method, validation: Validation | None, record: RunRecord[float]
     ) -> None:
-        self.problem, self.method, self.stopping = problem, method, stopping
-        self.callback, self.validation = callback, validation
-        self.history = History()
+        self.problem, self.method, self.validation, self.record = problem, method, validation, record
         self.state: State | None = None
-        self.best: tuple[float, float, FloatArray] | None = None  # (what is minimised, cost, w)
-        self.fails = 0
-        self.error: BaseException | None = None
-        self.clock = time.perf_counter()
 
     def result(self, w0: ArrayLike) -> Result:
-        try:
-            status, numbers = self._loop(w0)
-        except KeyboardInterrupt as error:
-            if self.best is None:
-                raise
-            status, numbers = Status.INTERRUPTED, f"after {len(self.history) - 1} iterations"
-            self.error = error
-        assert self.state is not None and self.best is not None
-        _, cost, w = self.best
-        return Result(
-            w=w.copy(),
-            cost=cost,
-            status=status,
-            message=f"{numbers[:1].upper()}{numbers[1:]}. {status.value}",
-            history=self.history,
-            w_last=self.state.at.w.copy(),
-            n_jacobians=self.state.n_jacobians,
-            n_costs=self.state.n_costs,
-            time=time.perf_counter() - self.clock,
-            error=self.error,
-            linearization=self.state.at,
-            factor=self.state.factor,
-        )
+        checkpoint = self.record.checkpoint
+        kept = None if checkpoint is None else checkpoint.begin(self._identity(w0))
+        if isinstance(kept, Result):
+            return kept
+        reason = self.record.ending(lambda: self._loop(w0, kept))
+        best = self.record.best
+        assert self.state is not None and best is not None
+        result = self.record.result(reason, self.state, best.w, best.more, self.state.at)
+        if checkpoint is not None:
+            checkpoint.end(result, result.status)
+        return result
 
-    def _loop(self, w0: ArrayLike) -> Reason:
+    def _loop(self, w0: ArrayLike, kept: object | None) -> Reason:
+        reason = self._start(w0) if kept is None else self._resume(kept)
+        while reason is None:
+            assert self.state is not None
+            self.state = self.method.step(self.problem, self.state)
+            reason = self.state.stuck or self._note(self.state)
+        return reason
+
+    def _start(self, w0: ArrayLike) -> Reason | None:
         self.state = self.method.start(self.problem, w0)
-        while True:
-            reason = self._record(self.state)
-            if self.state.stuck is not None:
-                return self.state.stuck
-            if reason is not None:
-                return reason
-            state = self.method.step(self.problem, self.state)
-            if state.stuck is not None:
-                self.state = state
-                return state.stuck
-            self.state = state
+        reason = self._note(self.state)
+        return self.state.stuck or reason
 
-    def _record(self, state: State) -> Reason | None:
+    def _resume(self, kept: object) -> Reason | None:
+        assert isinstance(kept, Snapshot)
+        self.state = self.method.resume(self.problem, kept.position)
+        self.record.restore(kept)
+        return self.record.reason(self.state)
+
+    def _note(self, state: State) -> Reason | None:
         """Note where the run stands; the reason to stop here, if any."""
         try:
             validation_cost = None if self.validation is None else float(self.validation(state.at.w))
         except Exception as error:
-            if self.best is None:
+            if self.record.best is None:
                 raise  # nothing to lose yet
-            self.error = error
-            return Status.CALLBACK_FAILED, f"validation raised {type(error).__name__}: {error}"
-        self._keep_best(state, validation_cost)
-        record = state.record(len(self.history), time.perf_counter() - self.clock, validation_cost)
-        self.history.append(record)
-        with np.errstate(over="ignore"):
-            w_norm = float(np.linalg.norm(state.at.w))
-        reason = self.stopping.reason(record, w_norm, self.fails)
-        return self._call_back(record) or reason
-
-    def _keep_best(self, state: State, validation_cost: float | None) -> None:
+            return self.record.failed(error, "validation raised ")
         value = state.at.cost if validation_cost is None else validation_cost
-        # Not `value < best`: a validation cost that is NaN at the start must not stay the best for ever.
-        if self.best is None or value < self.best[0] or np.isnan(self.best[0]) > np.isnan(value):
-            self.best, self.fails = (value, state.at.cost, state.at.w), 0
-        else:
-            self.fails += 1
+        self.record.offer(value, state.at.w, state.at.cost)
+        return self.record.note(state, validation_cost, lambda: self.record.snapshot(state))
 
-    def _call_back(self, record: Iteration) -> Reason | None:
-        if self.callback is None:
-            return None
-        try:
-            stop = self.callback(record)
-        except Exception as error:
-            self.error = error
-            return Status.CALLBACK_FAILED, f"{type(error).__name__}: {error}"
-        return (Status.STOPPED_BY_CALLBACK, f"after {record.iteration} iterations") if stop else None
+    def _identity(self, w0: ArrayLike) -> dict[str, object]:
+        return {
+            "problem": self.problem,
+            "w0": np.array(w0, dtype=float),
+            "method": self.method,
+            "stopping": self.record.stopping.tolerances,
+            "validation": self.validation,
+        }

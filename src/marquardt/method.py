@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from marquardt._types import FloatArray
 from marquardt.damping import DampingRule, DampingState, GainRatio, Identity, Metric
-from marquardt.linsolve import Auto, DampedSystem, Factor, LinearSolver, SingularSystemError
+from marquardt.linsolve import Auto, Buffers, DampedSystem, Factor, LinearSolver, SingularSystemError
 from marquardt.problem import Linearization, Problem
 from marquardt.result import Iteration, Status
 from marquardt.search import FirstImprovement, Found, Search, Trial
@@ -66,6 +66,18 @@ class Geodesic:
 
 
 @dataclass(frozen=True)
+class Position:
+    """A state without what can be made again: its linearization."""
+
+    w: FloatArray
+    damping: DampingState
+    scale: FloatArray | None
+    decrease: float
+    n_jacobians: int
+    n_costs: int
+
+
+@dataclass(frozen=True)
 class State:
     """Where a run stands between two steps.  Immutable: a step returns a new one."""
 
@@ -82,9 +94,15 @@ class State:
     n_costs: int = 1
     stuck: Reason | None = None
     """Set when no step could be taken."""
-    system: DampedSystem | None = field(default=None, repr=False)
-    """The last system, for its buffers."""
-    factor: Factor | None = field(default=None, repr=False)
+    buffers: Buffers | None = field(default=None, repr=False)
+    """Of the last system.  Not the system, which would keep its Jacobian alive beside the next one."""
+
+    @property
+    def position(self) -> Position:
+        """Where `Method.resume` goes on, by the same steps, bit for bit."""
+        return Position(
+            self.at.w, self.damping, self.scale, self.decrease, self.n_jacobians, self.n_costs
+        )
 
     def record(self, iteration: int, seconds: float, validation_cost: float | None = None) -> Iteration:
         """What there is to tell of the step that led here, as record number `iteration`."""
@@ -171,6 +189,21 @@ class Method:
             return State(at, DampingState(np.nan, np.nan), scale, stuck=reason)
         return State(at, self.damping.start(curvature), scale)
 
+    def resume(self, problem: Problem, position: Position) -> State:
+        """The state at a position that was reached before; the Jacobian made again is not counted."""
+        w = position.w.copy()
+        w.flags.writeable = False
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            at = problem.linearize(w)
+        return State(
+            at,
+            position.damping,
+            position.scale,
+            decrease=position.decrease,
+            n_jacobians=position.n_jacobians,
+            n_costs=position.n_costs,
+        )
+
     def step(self, problem: Problem, state: State) -> State:
         """One iteration: the next state, or the same point with `stuck` set when no step was found."""
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -179,16 +212,14 @@ class Method:
     def _step(self, problem: Problem, state: State) -> State:
         at, scale = state.at, state.scale
         try:
-            system = self.solver.prepare(at.jacobian, problem.prior, scale, state.system)
+            system = self.solver.prepare(at.jacobian, problem.prior, scale, state.buffers)
         except SingularSystemError as error:
-            return replace(state, stuck=(Status.SINGULAR, str(error)), system=None)
-        factors: list[Factor] = []
+            return replace(state, stuck=(Status.SINGULAR, str(error)), buffers=None)
         promised: list[float] = []
         refused = 0.0  # λ of the last point without a finite Jacobian: a search may not come back to it
 
         def attempt(damping: float) -> Trial:
-            factors.clear()
-            trial = self._attempt(problem, at, system, damping, scale, factors)
+            trial = self._attempt(problem, at, system, damping, scale)
             promised.append(trial.predicted)
             if damping <= refused * (1 + 1e-9):
                 return replace(trial, acceptable=False, gain_ratio=-np.inf)
@@ -201,8 +232,7 @@ class Method:
                 found=found,
                 damping=found.state,
                 n_costs=state.n_costs + found.n_costs,
-                system=system,
-                factor=factors[0] if factors else None,
+                buffers=system.release(),
             )
             trial = found.trial
             if trial.w is None or not trial.acceptable:
@@ -233,7 +263,6 @@ class Method:
         system: DampedSystem,
         damping: float,
         scale: FloatArray | None,
-        factors: list[Factor],
     ) -> Trial:
         """One trial: damped step, acceleration, output re-solve, cost, gain ratio."""
         failed = Trial(damping, None, np.inf, -np.inf, np.nan, False, False, False, 0)
@@ -242,7 +271,6 @@ class Method:
             velocity = factor.solve(at.residual, at.offset, at.gradient)
         except SingularSystemError:
             return failed
-        factors.append(factor)
         # C(w) − model(w + d) = ½ dᵀ(λDd − g), since (JᵀJ + S₀ + λD) d = −g
         pull = velocity * damping if scale is None else velocity * scale * damping
         held, descent = float(velocity @ pull), -float(velocity @ at.gradient)

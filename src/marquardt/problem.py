@@ -151,6 +151,17 @@ class NetworkProblem:
         other._loss = self._of(loss)
         return other
 
+    def identity(self) -> dict[str, object]:
+        """What it is made of, by name: equal for problems that have the same cost everywhere."""
+        return {
+            "network": self.network,
+            "X": self._first,
+            "y": self.targets,
+            "sample_weight": self.sample_weight,
+            "prior": self.prior,
+            "loss": self._loss,
+        }
+
     def errors(self, w: FloatArray) -> FloatArray:
         """Prediction minus target (K, N), without weights; arbitrary in entries of weight 0."""
         return squared_error(self.network.layers[-1].activation, self.targets, None).residual(
@@ -201,6 +212,7 @@ class NetworkProblem:
 
     def second_derivative(self, at: Linearization, direction: FloatArray) -> FloatArray:
         assert isinstance(at, NetworkLinearization)
+        self._latest = (at.w, at.passed)  # the trial point before was rejected: let its pass go
         z1, z2 = self.network.directional(at.w, direction, at.passed, at.slopes)
         return self._loss.second(at.passed.arguments[-1], z1, z2).ravel()
 
@@ -239,6 +251,8 @@ class NetworkProblem:
     def _forward(self, w: FloatArray) -> ForwardPass:
         """The pass at w; the latest is kept, since an accepted trial point is linearised next."""
         if self._latest is None or self._latest[0] is not w:
+            if not w.flags.writeable:
+                self._latest = None  # before the next pass takes its memory
             passed = self.network.forward(w, self._first)
             passed.arguments[-1].flags.writeable = False  # so that the loss may remember what it made of it
             if w.flags.writeable:  # its owner may still change it: do not keep it

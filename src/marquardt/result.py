@@ -12,7 +12,6 @@ import numpy as np
 from marquardt._types import FloatArray
 
 if TYPE_CHECKING:
-    from marquardt.linsolve import Factor
     from marquardt.problem import Linearization
 
 
@@ -49,6 +48,15 @@ class Status(Enum):
         "The callback or the validation raised an exception (see Result.error): "
         "the best parameters so far are returned."
     )
+    FUNCTION_FAILED = (
+        "A function of the problem raised an exception (see Result.error): the best parameters so far are "
+        "returned; correct the function and start from them."
+    )
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether the run was ended from outside, or by a limit, and not by what it found."""
+        return self in _MAY_GO_ON
 
     @property
     def converged(self) -> bool:
@@ -65,7 +73,15 @@ _CONVERGED = {
     Status.MAX_FAIL,
     Status.DAMPING_LIMIT,
 }
-_FAILED = {Status.NO_FINITE_START, Status.SINGULAR, Status.CALLBACK_FAILED}
+_FAILED = {Status.NO_FINITE_START, Status.SINGULAR, Status.CALLBACK_FAILED, Status.FUNCTION_FAILED}
+_MAY_GO_ON = {
+    Status.MAX_ITER,
+    Status.MAX_TIME,
+    Status.INTERRUPTED,
+    Status.STOPPED_BY_CALLBACK,
+    Status.CALLBACK_FAILED,
+    Status.FUNCTION_FAILED,
+}
 
 
 @dataclass(frozen=True)
@@ -181,8 +197,6 @@ class Result:
     error: BaseException | None = None
     linearization: Linearization | None = field(default=None, repr=False)
     """The last linearization."""
-    factor: Factor | None = field(default=None, repr=False)
-    """The last factor of the damped system."""
 
     @property
     def n_iter(self) -> int:

@@ -26,6 +26,7 @@ from marquardt.losses.robust import Cauchy, Robust
 from marquardt.problem import NetworkProblem, Problem
 from marquardt.result import History, Iteration, Result, Status
 from marquardt.robust_scale import errors_scale, targets_scale
+from marquardt.run_record import Checkpoints
 from marquardt.stopping import Stopping
 
 FIRST_PENALTY = Cauchy(threshold=0.2)
@@ -121,6 +122,7 @@ def fit_robustly(
     validation: NetworkProblem | None = None,
     max_rounds: int = 10,
     tolerance: float = 0.03,
+    checkpoint: Checkpoints | None = None,
 ) -> RobustFit:
     """Fit a network, or plain residuals, by a robust penalty.
 
@@ -144,6 +146,8 @@ def fit_robustly(
         Most fits before the last.
     tolerance : float
         The rounds end when no scale changes by more than this fraction.
+    checkpoint : Checkpoint, optional
+        As in `minimize`; the rounds that are done are kept too.
 
     Returns
     -------
@@ -168,7 +172,7 @@ def fit_robustly(
     if not max_rounds >= 1:
         raise ValueError(f"max_rounds={max_rounds!r} must be >= 1")
     rounds = _Rounds(
-        problem, minimizer, stopping or Stopping(), callback, validation, np.array(w0, dtype=float)
+        problem, minimizer, stopping or Stopping(), callback, validation, np.array(w0, dtype=float), checkpoint
     )
     first = targets_scale(problem.targets, problem.entry_weights)
     known = None
@@ -179,6 +183,8 @@ def fit_robustly(
         rounds.run(penalty, first, known, max_rounds, tolerance)
     except KeyboardInterrupt as error:  # between two runs; within one the driver sees to it
         rounds.interrupt(error)
+    if checkpoint is not None and not rounds.results[-1].status.may_go_on:
+        checkpoint.clear()
     return rounds.fit()
 
 
@@ -193,7 +199,9 @@ class _Rounds:
         callback: Callback | None,
         validation: NetworkProblem | None,
         w0: FloatArray,
+        checkpoint: Checkpoints | None,
     ) -> None:
+        self.checkpoint = checkpoint
         self.problem, self.minimizer = problem, minimizer
         self.stopping, self.callback, self.validation = stopping, callback, validation
         self.w = w0
@@ -224,6 +232,9 @@ class _Rounds:
         """One run; whether it was the last that may be."""
         penalty = penalty.at_scale(tuple(scale.tolist()))
         stopping = self.stopping
+        kept = {}
+        if self.checkpoint is not None:
+            kept["checkpoint"] = self.checkpoint.part(f"round{len(self.results) + 1}")
         left = None if stopping.max_time is None else max(0.0, stopping.max_time - self._sum("time"))
         result = self.minimizer(
             self.problem.with_loss(penalty),
@@ -236,6 +247,7 @@ class _Rounds:
             ),
             callback=None if self.callback is None else self._call_back,
             validation=None if self.validation is None else self.validation.with_loss(penalty).cost,
+            **kept,
         )
         self.results.append(result)
         self.penalties.append(penalty)

@@ -62,6 +62,12 @@ class Stopping:
             if math.isnan(value) or value < 0:
                 raise ValueError(f"{name}={value!r} must be >= 0")
 
+    @property
+    def tolerances(self) -> dict[str, float | None]:
+        """All but the limits of iterations and time."""
+        limits = {"max_iter", "max_time"}
+        return {name: value for name, value in vars(self).items() if name not in limits}
+
     def reason(self, now: Iteration, w_norm: float, fails: int) -> tuple[Status, str] | None:
         """The reason to stop after iteration `now`, with the numbers, or None to go on.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from marquardt._types import FloatArray, IntArray
 from marquardt.jacobian import Jacobian
-from marquardt.linsolve import DampedSystem, Factor, LinearSolver
+from marquardt.linsolve import Buffers, DampedSystem, Factor, LinearSolver
 from marquardt.linsolve.cholesky import CholeskySystem
 from marquardt.linsolve.dual import DualSystem
 
@@ -25,8 +25,8 @@ class Curvature:
     ----------
     solver : LinearSolver
     jacobian : Jacobian
-    recycle : DampedSystem, optional
-        A system whose buffers may be taken.
+    recycle : Buffers, optional
+        Of a system that is done.
 
     Examples
     --------
@@ -37,33 +37,37 @@ class Curvature:
     array([0.2, 0.2])
     """
 
-    def __init__(self, solver: LinearSolver, jacobian: Jacobian, recycle: DampedSystem | None = None) -> None:
+    def __init__(self, solver: LinearSolver, jacobian: Jacobian, recycle: Buffers | None = None) -> None:
         self.solver, self.jacobian = solver, jacobian
-        self.system = recycle
-        self._scaled = False  # whether the system was prepared here, and for a metric
-        self._prepared = False
+        self.system: DampedSystem | None = None
+        self._recycle = recycle
+        self._scaled = False  # whether the system was prepared for a metric
 
     def factor(self, prior: FloatArray) -> Factor:
         """Of JᵀJ + S₀, valid until the next call; `prior` (p,), positive.  Raises SingularSystemError."""
         single = bool((prior == prior[0]).all())
         scale = None if single else prior
-        if self._prepared and isinstance(self.system, CholeskySystem):
+        if isinstance(self.system, CholeskySystem):
             self.system = replace(self.system, scale=scale)
-        elif not (self._prepared and single and not self._scaled):
+        elif not (self.system is not None and single and not self._scaled):
             if isinstance(self.system, DualSystem) and not single:
                 self.jacobian = without_products(self.jacobian)  # its kernel is overwritten now
-            self.system = self.solver.prepare(self.jacobian, None, scale, self.system)
-        assert self.system is not None
-        self._prepared, self._scaled = True, not single
+            self.system = self.solver.prepare(self.jacobian, None, scale, self.buffers)
+        self._scaled = not single
         return self.system.factorize(float(prior[0]) if single else 1.0)
+
+    @property
+    def buffers(self) -> Buffers | None:
+        """What the next system may take over; this one must not be asked again then."""
+        return self._recycle if self.system is None else self.system.release()
 
     def known(self) -> Jacobian:
         """The Jacobian, with its Gram matrix or kernel where that is at hand, so that the next step need not
         make it.
 
-        The step may take the buffers of `system`, Gram matrix included.
+        The step may take `buffers`, Gram matrix included.
         """
-        system, inner = self.system if self._prepared else None, without_products(self.jacobian)
+        system, inner = self.system, without_products(self.jacobian)
         if isinstance(system, CholeskySystem):
             return KnownProduct(inner, gram_matrix=system.gram, gram_diagonal=system.gram.diagonal().copy())
         if isinstance(system, DualSystem) and not self._scaled:

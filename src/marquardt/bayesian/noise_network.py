@@ -56,8 +56,8 @@ class NoiseNetwork:
         f.
     w : array (n_params,)
         Its parameters; all zero for one σ².
-    fit : EvidenceResult
-        Of f, even where one σ² was found the better.
+    fit : EvidenceResult or None
+        Of f, even where one σ² was found the better; None from a file.
 
     Examples
     --------
@@ -71,7 +71,7 @@ class NoiseNetwork:
     scale: float
     network: MLP
     w: FloatArray
-    fit: EvidenceResult = field(repr=False)
+    fit: EvidenceResult | None = field(default=None, repr=False)
 
     @property
     def is_constant(self) -> bool:
@@ -85,7 +85,7 @@ class NoiseNetwork:
     def log_variance_std(self, X: ArrayLike) -> FloatArray:
         """Standard deviation of log σ² (n_samples,), from the posterior of the parameters; 0 for one σ²."""
         X = as_float("X", X)
-        if self.is_constant or self.fit.posterior is None:
+        if self.is_constant or self.fit is None or self.fit.posterior is None:
             return np.zeros(len(X))
         return np.sqrt(self.fit.posterior.predictive_variance(X)[:, 0])
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from marquardt.command.completion import complete_column
+from marquardt.command.curve import curve
 from marquardt.command.errors import clear_errors, fail, note
 from marquardt.command.output import (
     check_places,
@@ -134,7 +135,7 @@ def fit(
             "--early-stopping",
         ),
     ] = False,
-    starts: Annotated[int, _option("Training", "Random starts; the best fit is kept.")] = 1,
+    starts: Annotated[int, _option("Training", "Random starts; the best fit is kept.")] = 4,
     committee: Annotated[int, _option("Training", "So many of the starts predict together.")] = 1,
     jobs: Annotated[int, _option("Training", "Processes for the starts; -1 takes every core.")] = 1,
     max_iter: Annotated[int, _option("Training", "Limit of iterations.")] = 1000,
@@ -272,6 +273,9 @@ def report(model: Model, html: Html = None, as_json: Json = False) -> None:
     """
     with clear_errors():
         show_record(load_table_model(model).record, html, quiet=False, as_json=as_json)
+
+
+app.command()(curve)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from marquardt._checks import check_weights
+from marquardt._checks import as_float, check_finite, check_weights
 from marquardt._types import FloatArray
 from marquardt.estimators.choices import (
     ACTIVATIONS,
@@ -60,6 +60,7 @@ _SHARED_CONSTRAINTS: dict[str, list[Any]] = {
 REGRESSOR_CONSTRAINTS: dict[str, list[Any]] = {
     **_SHARED_CONSTRAINTS,
     "loss": [StrOptions(set(REGRESSION_LOSSES)), HasMethods("at_scale")],
+    "noise": [StrOptions({"constant", "varying"})],
     "scale_target": ["boolean"],
 }
 
@@ -85,6 +86,7 @@ def checked_rows(
     y: ArrayLike,
     sample_weight: ArrayLike | None,
     groups: ArrayLike | None = None,
+    sigma: ArrayLike | None = None,
 ) -> tuple[TrainingRows, int]:
     """The rows of a fit, and the number of dimensions of y.  NaN in a y of several columns is an entry that
     was not measured."""
@@ -103,10 +105,13 @@ def checked_rows(
         y = np.asarray(y, dtype=np.float64)
     if y.size == 0:
         raise ValueError(f"y has shape {y.shape}: it needs at least one column")
-    if gaps is None:
+    if gaps is not None:
+        y = np.where(gaps, np.nan, y)
+    if sigma is not None:
+        weights = _weights_of(checked_sigma(sigma, y.shape, sample_weight), gaps)
+    elif gaps is None:
         weights = check_weights(sample_weight, len(y))
     else:
-        y = np.where(gaps, np.nan, y)
         weights = entry_weights(y, sample_weight)
     named = as_groups(groups, len(y))
     return TrainingRows.weighted(inputs, y.reshape(len(y), -1), weights, named), y.ndim
@@ -151,6 +156,38 @@ def checked_sizes(hidden_layer_sizes: int | Sequence[int]) -> list[int]:
             f"hidden_layer_sizes={hidden_layer_sizes!r} must be positive integers, e.g. (20, 10)"
         )
     return sizes.tolist()
+
+
+def _weights_of(sigma: FloatArray, gaps: np.ndarray | None) -> FloatArray:
+    """1/σ² of every entry, 0 where nothing was measured; (n,) for one output."""
+    weights = sigma**-2.0
+    if gaps is not None:
+        weights[gaps] = 0.0
+    return weights.reshape(len(sigma)) if weights.size == len(sigma) else weights
+
+
+def checked_sigma(sigma: ArrayLike, shape: tuple[int, ...], sample_weight: ArrayLike | None) -> FloatArray:
+    """Standard deviations of the noise, like y.
+
+    Raises
+    ------
+    ValueError
+        When one is not positive and finite, there are not as many as values of y, or weights are given too.
+    """
+    if sample_weight is not None:
+        raise ValueError("sigma and sample_weight both weigh the rows: give one of them")
+    sigma = as_float("sigma", sigma)
+    if sigma.shape != shape:
+        raise ValueError(
+            f"sigma has shape {sigma.shape}, but y has shape {shape}: give one value for each of y"
+        )
+    check_finite("sigma", sigma)
+    if not (sigma > 0).all():
+        raise ValueError(
+            f"sigma has the value {sigma.min():g}: a standard deviation must be positive; leave sigma out "
+            f"where it is not known"
+        )
+    return sigma
 
 
 def _gaps(y: ArrayLike) -> tuple[Any, np.ndarray | None]:

@@ -37,6 +37,7 @@ from marquardt.lm import Callback
 from marquardt.method import Geodesic
 from marquardt.models.mlp import MLP, augmented
 from marquardt.result import History, Result, Status
+from marquardt.run_record import Checkpoints
 
 
 class LMClassifier(ClassifierMixin, BaseEstimator):
@@ -217,6 +218,7 @@ class LMClassifier(ClassifierMixin, BaseEstimator):
         *,
         groups: ArrayLike | None = None,
         callback: Callback | None = None,
+        checkpoint: Checkpoints | None = None,
     ) -> LMClassifier:
         """Train on inputs X (n_samples, n_features) and labels y (n_samples,), of any kind that can be
         sorted, or an indicator matrix (n_samples, n_labels) of zeros and ones.
@@ -230,6 +232,8 @@ class LMClassifier(ClassifierMixin, BaseEstimator):
             are all set aside or all trained on.
         callback : callable, optional
             As in `LMRegressor.fit`.
+        checkpoint : Checkpoint, optional
+            A file to go on from after an interruption; takes a `random_state` that is a number.
 
         Raises
         ------
@@ -265,7 +269,7 @@ class LMClassifier(ClassifierMixin, BaseEstimator):
         scaler = self._scaler(rows, last)
         scaled = None if validation is None else validation.scaled_inputs(scaler)
         task = TrainingTask(network, rows.scaled_inputs(scaler), scaled, CLASSIFICATION_LOSSES[self.loss])
-        runs = train(self, task, seeds, last, callback)
+        runs = train(self, task, seeds, last, callback, checkpoint)
         losses = task.validation_losses(runs.best.result)
         keep_validation(self, None if losses is None else -losses)
         self.classes_, self.multilabel_ = labels.classes, labels.multilabel

@@ -13,6 +13,7 @@ from typing import Protocol
 from marquardt._types import FloatArray
 from marquardt.bayesian.evidence import maximize_evidence
 from marquardt.bayesian.evidence_result import EvidenceResult
+from marquardt.bayesian.noise import NoiseOf, usual_noise
 from marquardt.bayesian.posterior import Posterior
 from marquardt.bayesian.precisions import PrecisionRule
 from marquardt.bayesian.prior_groups import Grouping, input_groups
@@ -24,6 +25,7 @@ from marquardt.method import Method
 from marquardt.problem import NetworkProblem
 from marquardt.result import Result, Status
 from marquardt.robust_fit import RobustFit, fit_robustly
+from marquardt.run_record import Checkpoints
 from marquardt.stopping import Stopping
 
 
@@ -36,8 +38,8 @@ class Trained:
     robust: RobustFit | None = None
 
     def light(self) -> Trained:
-        """Without what is large and quick to make again: linearization, factor, posterior."""
-        result = replace(self.result, linearization=None, factor=None)
+        """Without what is large and quick to make again: linearization, posterior."""
+        result = replace(self.result, linearization=None)
         evidence = self.evidence
         return Trained(
             result,
@@ -63,8 +65,10 @@ class Trained:
 class Fit(Protocol):
     """The contract of a fit."""
 
-    def __call__(self, w0: FloatArray, callback: Callback | None) -> Trained:
-        """Train from w0 (n_params,)."""
+    def __call__(
+        self, w0: FloatArray, callback: Callback | None, checkpoint: Checkpoints | None = None
+    ) -> Trained:
+        """Train from w0 (n_params,), or go on from a checkpoint."""
         ...
 
 
@@ -77,7 +81,9 @@ class PlainFit:
     stopping: Stopping
     validation: NetworkProblem | None = None
 
-    def __call__(self, w0: FloatArray, callback: Callback | None) -> Trained:
+    def __call__(
+        self, w0: FloatArray, callback: Callback | None, checkpoint: Checkpoints | None = None
+    ) -> Trained:
         validation = None if self.validation is None else self.validation.cost
         return Trained(
             minimize_by(
@@ -87,6 +93,7 @@ class PlainFit:
                 stopping=self.stopping,
                 callback=callback,
                 validation=validation,
+                checkpoint=checkpoint,
             )
         )
 
@@ -101,7 +108,9 @@ class ReweightedFit:
     stopping: Stopping
     validation: NetworkProblem | None = None
 
-    def __call__(self, w0: FloatArray, callback: Callback | None) -> Trained:
+    def __call__(
+        self, w0: FloatArray, callback: Callback | None, checkpoint: Checkpoints | None = None
+    ) -> Trained:
         fit = fit_robustly(
             self.problem,
             w0,
@@ -110,6 +119,7 @@ class ReweightedFit:
             stopping=self.stopping,
             callback=callback,
             validation=self.validation,
+            checkpoint=checkpoint,
         )
         return Trained(fit.result, robust=fit)
 
@@ -127,16 +137,21 @@ class EvidenceFit:
     groups: Grouping = input_groups
     rule: PrecisionRule | None = None
     schedule: Schedule | None = None
+    noise: NoiseOf = usual_noise
 
-    def __call__(self, w0: FloatArray, callback: Callback | None) -> Trained:
+    def __call__(
+        self, w0: FloatArray, callback: Callback | None, checkpoint: Checkpoints | None = None
+    ) -> Trained:
         fit = maximize_evidence(
             self.problem,
             w0,
             groups=self.groups,
+            noise=self.noise,
             method=self.method,
             rule=self.rule,
             schedule=self.schedule,
             stopping=self.stopping,
             callback=callback,
+            checkpoint=checkpoint,
         )
         return Trained(fit.result, fit)

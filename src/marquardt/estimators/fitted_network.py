@@ -15,6 +15,7 @@ from marquardt.committee import Committee, Member, Moments
 from marquardt.estimators.scaling import Scaler
 from marquardt.models.layers import LAYERS
 from marquardt.models.mlp import MLP
+from marquardt.predictive_noise import noise_from_arrays
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class FittedNetwork:
                 arrays |= {
                     f"posterior.{k}.{name}": values for name, values in member.posterior.arrays().items()
                 }
-        return arrays
+        return arrays if self.committee.noise is None else arrays | self.committee.noise.arrays()
 
     @classmethod
     def from_data(cls, layers: Any, arrays: Mapping[str, Any]) -> FittedNetwork:
@@ -116,9 +117,10 @@ class FittedNetwork:
             members = tuple(Member(w, _posterior(network, w, arrays, k)) for k, w in enumerate(parameters))
             x = Scaler(arrays["x_offset"], arrays["x_scale"])
             y = Scaler(arrays["y_offset"], arrays["y_scale"])
+            noise = noise_from_arrays(arrays, network.n_inputs, network.n_outputs)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"the network's data are malformed: {error}") from error
-        return cls(Committee(network, members), x, y)
+        return cls(Committee(network, members, noise), x, y)
 
     def _scaled(self, X: ArrayLike) -> FloatArray:
         return self.x.transform(np.asarray(X, dtype=float))

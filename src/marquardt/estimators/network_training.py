@@ -36,6 +36,7 @@ from marquardt.models.layers import Input, Layer
 from marquardt.models.mlp import MLP
 from marquardt.problem import NetworkProblem
 from marquardt.result import Status
+from marquardt.run_record import Checkpoints
 from marquardt.stopping import Stopping
 
 
@@ -119,13 +120,15 @@ def train(
     seeds: Sequence[np.random.SeedSequence],
     last: FloatArray | None,
     callback: Callback | None,
+    checkpoint: Checkpoints | None = None,
 ) -> Runs:
     """Train from every start of the estimator, printing what it asks for."""
-    starts = task.starts(estimator.init, seeds, last)
-    if estimator.verbose and estimator.n_starts == 1:
-        callback = Printing(callback)
     another = estimator.alpha is not None or estimator.early_stopping or task.penalty is not None
-    fit = chosen_regularization(estimator.regularization, another).fit(
+    regularization = chosen_regularization(estimator.regularization, another)
+    starts = task.starts(estimator.init, seeds, last, regularization.start_scales)
+    if estimator.verbose and len(starts) == 1:
+        callback = Printing(callback)
+    fit = regularization.fit(
         task,
         _alpha(estimator),
         Method(
@@ -136,8 +139,15 @@ def train(
         ),
         _stopping(estimator, task.rows.total_weight),
     )
-    after_each = print_start if estimator.verbose and estimator.n_starts > 1 else None
-    runs = run_starts(fit, starts, n_jobs=estimator.n_jobs, callback=callback, after_each=after_each)
+    after_each = print_start if estimator.verbose and len(starts) > 1 else None
+    runs = run_starts(
+        fit,
+        starts,
+        n_jobs=estimator.n_jobs,
+        callback=callback,
+        after_each=after_each,
+        checkpoint=checkpoint,
+    )
     if runs.best.result.status is Status.NO_FINITE_START:
         raise ValueError(f"training cannot start. {runs.best.result.message}")
     return runs

@@ -14,6 +14,7 @@ from marquardt.blas_threads import one_thread_if_small
 from marquardt.estimators.fits import Fit, Trained
 from marquardt.lm import Callback
 from marquardt.result import Result, Status
+from marquardt.run_record import Checkpoints
 
 _ENDS_ALL = {Status.INTERRUPTED, Status.STOPPED_BY_CALLBACK, Status.CALLBACK_FAILED}
 
@@ -171,6 +172,7 @@ def run_starts(
     n_jobs: int | None = None,
     callback: Callback | None = None,
     after_each: Callable[[int, Trained], None] | None = None,
+    checkpoint: Checkpoints | None = None,
 ) -> Runs:
     """Train from every start.
 
@@ -189,19 +191,23 @@ def run_starts(
         it gets the records of a start when that start is done.
     after_each : callable, optional
         Called with the number and the outcome of every start that is done.
+    checkpoint : Checkpoint, optional
+        Keeps the running starts and the outcomes of those that are done, until all are.
 
     Returns
     -------
     Runs
-        Without linearizations, factors and posteriors.  After Ctrl-C those of the starts that were done, and
+        Without linearizations and posteriors.  After Ctrl-C those of the starts that were done, and
         in one process the best point of the one that was running.
     """
     processes = n_processes(n_jobs, len(starts))
+    kept = [None if checkpoint is None else checkpoint.part(f"start{k + 1}") for k in range(len(starts))]
     if processes > 1:
-        stream = _in_processes(fit, starts, processes, callback)
+        stream = _in_processes(fit, starts, kept, processes, callback)
     else:
         one_thread_below = len(starts[0]) if len(starts) == 1 else 0
-        stream = (_run(fit, w0, one_thread_below, callback) for w0 in starts)
+        jobs = zip(starts, kept, strict=True)
+        stream = (_run(fit, w0, part, one_thread_below, callback) for w0, part in jobs)
     done: list[Trained] = []
     interrupted = False
     try:
@@ -217,6 +223,8 @@ def run_starts(
         interrupted = True
     stream.close()
     last = done[-1].result
+    if checkpoint is not None and not interrupted and not any(t.result.status.may_go_on for t in done):
+        checkpoint.clear()
     interrupted = interrupted or last.status is Status.INTERRUPTED
     return Runs(tuple(done), interrupted, last.error if last.status is Status.CALLBACK_FAILED else None)
 
@@ -230,17 +238,27 @@ def n_processes(n_jobs: int | None, n_starts: int) -> int:
     return min(effective_n_jobs(n_jobs), n_starts)
 
 
-def _run(fit: Fit, w0: FloatArray, n_params_of_threads: int, callback: Callback | None = None) -> Trained:
+def _run(
+    fit: Fit,
+    w0: FloatArray,
+    checkpoint: Checkpoints | None,
+    n_params_of_threads: int,
+    callback: Callback | None = None,
+) -> Trained:
     with one_thread_if_small(n_params_of_threads):
-        return fit(w0, callback).light()
+        return fit(w0, callback, checkpoint).light()
 
 
 def _in_processes(
-    fit: Fit, starts: Sequence[FloatArray], processes: int, callback: Callback | None
+    fit: Fit,
+    starts: Sequence[FloatArray],
+    kept: Sequence[Checkpoints | None],
+    processes: int,
+    callback: Callback | None,
 ) -> Generator[Trained]:
     from joblib import Parallel, delayed
 
-    jobs = (delayed(_run)(fit, w0, 0) for w0 in starts)
+    jobs = (delayed(_run)(fit, w0, part, 0) for w0, part in zip(starts, kept, strict=True))
     # copy on write: a problem holds buffers of its own
     stream: Any = Parallel(n_jobs=processes, return_as="generator", mmap_mode="c")(jobs)
     try:

@@ -13,7 +13,7 @@ from marquardt.lm import Callback
 from marquardt.reports.progress import progress_line
 from marquardt.result import Iteration, Status
 
-_NOT_CONVERGED = {Status.MAX_ITER, Status.MAX_TIME, Status.SINGULAR}
+_NOT_CONVERGED = {Status.MAX_ITER, Status.MAX_TIME, Status.SINGULAR, Status.FUNCTION_FAILED}
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from marquardt._types import FloatArray
+from marquardt.bayesian.noise import NoiseOf, usual_noise
 from marquardt.estimators.choices import chosen_law
 from marquardt.estimators.training_rows import TrainingRows
 from marquardt.initialization import Initialization
@@ -29,23 +31,25 @@ class TrainingTask:
     loss: LossOf = squared_error
     penalty: Robust | None = None
     """In place of the square."""
+    noise: NoiseOf = usual_noise
+    """Of the evidence."""
 
     def starts(
         self,
         init: str | Initialization | ArrayLike,
         seeds: Sequence[np.random.SeedSequence],
         last: FloatArray | None = None,
+        scales: Sequence[float] = (1.0,),
     ) -> list[FloatArray]:
-        """Starting parameters, (n_params,) each: from a law, or `init` itself; `last` comes first."""
+        """Starting parameters, (n_params,) each: from a law, times one of `scales` after the other, or `init`
+        itself; `last` comes first."""
         if isinstance(init, str) or hasattr(init, "draw"):
             law = chosen_law(cast("str | Initialization", init), self.network)
-            starts = [self._draw(law, seed) for seed in seeds]
-        elif len(seeds) == 1:
-            starts = [self.network.check_parameters(cast(ArrayLike, init))]
+            starts = [
+                scale * self._draw(law, seed) for scale, seed in zip(cycle(scales), seeds, strict=False)
+            ]
         else:
-            raise ValueError(
-                f"init is an array, so {len(seeds)} starts would all be the same: set n_starts=1"
-            )
+            starts = [self.network.check_parameters(cast(ArrayLike, init))]
         return starts if last is None else [last, *starts[1:]]
 
     def problem(self, alpha: float) -> NetworkProblem:

@@ -5,11 +5,12 @@ from marquardt.linsolve.cholesky import Cholesky
 from marquardt.linsolve.dual import Dual
 from marquardt.linsolve.eigen import Eigen
 from marquardt.linsolve.qr import QR
-from marquardt.linsolve.system import DampedSystem, Factor, LinearSolver, SingularSystemError
+from marquardt.linsolve.system import Buffers, DampedSystem, Factor, LinearSolver, SingularSystemError
 
 __all__ = [
     "QR",
     "Auto",
+    "Buffers",
     "Cholesky",
     "DampedSystem",
     "Dual",

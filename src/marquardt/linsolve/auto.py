@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from marquardt._memory import available_bytes, readable
 from marquardt._types import FloatArray
 from marquardt.jacobian import Jacobian
-from marquardt.linsolve.cholesky import Cholesky, CholeskySystem
-from marquardt.linsolve.dual import Dual, DualSystem
-from marquardt.linsolve.system import DampedSystem, LinearSolver
+from marquardt.linsolve.cholesky import Cholesky
+from marquardt.linsolve.dual import Dual
+from marquardt.linsolve.system import Buffers, DampedSystem, LinearSolver
 
 _SMALL = 2000
 """Sides below this (100 MB for three matrices) are not checked against the free memory."""
@@ -17,7 +17,7 @@ _FACTOR_FLOPS = 4 / 3
 """Price of a Jacobian's factors over p³: a factor takes a third, but dpotrf runs at half the speed of a
 product, and rejected trials make it one to two factors a Jacobian.  Measured: energy, 768 rows and 501
 parameters, takes 98 ms by the primal and 160 ms by the dual."""
-_SOLVERS: dict[type, LinearSolver] = {CholeskySystem: Cholesky(), DualSystem: Dual()}
+_SOLVERS: dict[type, LinearSolver] = {Cholesky: Cholesky(), Dual: Dual()}
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,11 @@ class Auto:
         jacobian: Jacobian,
         prior: FloatArray | None,
         scale: FloatArray | None,
-        recycle: DampedSystem | None = None,
+        recycle: Buffers | None = None,
     ) -> DampedSystem:
-        solver = _SOLVERS.get(type(recycle))  # the shape stays, and so does the choice
+        solver = (
+            None if recycle is None else _SOLVERS.get(recycle.owner)
+        )  # the shape stays, and so does the choice
         if solver is None:
             solver = self.choose(jacobian)
         return solver.prepare(jacobian, prior, scale, recycle)

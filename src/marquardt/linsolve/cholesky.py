@@ -9,7 +9,7 @@ import numpy as np
 from marquardt._lapack import dpotrf, dpotrs
 from marquardt._types import FloatArray, IntArray
 from marquardt.jacobian import Jacobian
-from marquardt.linsolve.system import DampedSystem, SingularSystemError, group_sums, right_hand_side
+from marquardt.linsolve.system import Buffers, SingularSystemError, group_sums, right_hand_side
 from marquardt.linsolve.triangle import inverse_column_sqnorms
 
 
@@ -26,15 +26,14 @@ class Cholesky:
         jacobian: Jacobian,
         prior: FloatArray | None,
         scale: FloatArray | None,
-        recycle: DampedSystem | None = None,
+        recycle: Buffers | None = None,
     ) -> CholeskySystem:
         p = jacobian.shape[1]
-        fits = isinstance(recycle, CholeskySystem) and recycle.gram.shape == (p, p)
-        old = recycle if fits and isinstance(recycle, CholeskySystem) else None
-        gram = jacobian.gram(None if old is None else old.gram)
+        old = () if recycle is None else recycle.of(Cholesky, p)
+        gram = jacobian.gram(old[0] if old else None)
         if prior is not None:
             gram.ravel()[:: p + 1] += prior
-        return CholeskySystem(jacobian, gram, scale, np.empty_like(gram) if old is None else old.buffer)
+        return CholeskySystem(jacobian, gram, scale, old[1] if old else np.empty_like(gram))
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,9 @@ class CholeskySystem:
         if info != 0:
             raise SingularSystemError(f"leading minor {info} is not positive definite")
         return CholeskyFactor(self.jacobian, factor)
+
+    def release(self) -> Buffers:
+        return Buffers(Cholesky, (self.gram, self.buffer))
 
 
 @dataclass(frozen=True)

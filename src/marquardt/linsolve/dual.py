@@ -17,7 +17,7 @@ import numpy as np
 from marquardt._lapack import dpotrf, dpotri, dpotrs, dtrsm
 from marquardt._types import FloatArray, IntArray
 from marquardt.jacobian import Jacobian
-from marquardt.linsolve.system import DampedSystem, SingularSystemError
+from marquardt.linsolve.system import Buffers, SingularSystemError
 from marquardt.linsolve.triangle import inverse_column_sqnorms
 
 
@@ -31,7 +31,7 @@ class Dual:
         jacobian: Jacobian,
         prior: FloatArray | None,
         scale: FloatArray | None,
-        recycle: DampedSystem | None = None,
+        recycle: Buffers | None = None,
     ) -> DualSystem:
         n, p = jacobian.shape
         weights = None if scale is None else 1.0 / scale
@@ -40,12 +40,10 @@ class Dual:
             prior, common = None, float(prior[0])
         elif prior is not None and not prior.any():
             prior = None
-        fits = isinstance(recycle, DualSystem) and recycle.kernel.shape == (n, n)
-        old = recycle if fits and isinstance(recycle, DualSystem) else None
-        kernel = np.empty((n, n)) if old is None else old.kernel
+        old = () if recycle is None else recycle.of(Dual, n)
+        kernel, buffer = old or (np.empty((n, n)), np.empty((n, n)))
         if prior is None:
             jacobian.cogram(weights, kernel)
-        buffer = np.empty((n, n)) if old is None else old.buffer
         ones = np.broadcast_to(1.0, p)  # of no size in memory
         return DualSystem(jacobian, prior, ones if scale is None else scale, kernel, buffer, common)
 
@@ -75,6 +73,9 @@ class DualSystem:
         if info != 0:
             raise SingularSystemError(f"leading minor {info} of the kernel is not positive definite")
         return DualFactor(self.jacobian, lower, diagonal, shift)
+
+    def release(self) -> Buffers:
+        return Buffers(Dual, (self.kernel, self.buffer))
 
 
 @dataclass(frozen=True)

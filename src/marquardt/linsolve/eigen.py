@@ -9,7 +9,7 @@ from scipy.linalg import LinAlgError, eigh
 
 from marquardt._types import FloatArray, IntArray
 from marquardt.jacobian import Jacobian
-from marquardt.linsolve.system import DampedSystem, SingularSystemError, group_sums, right_hand_side
+from marquardt.linsolve.system import Buffers, SingularSystemError, group_sums, right_hand_side
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Eigen:
         jacobian: Jacobian,
         prior: FloatArray | None,
         scale: FloatArray | None,
-        recycle: DampedSystem | None = None,
+        recycle: Buffers | None = None,
     ) -> EigenSystem:
         del recycle
         gram = np.triu(jacobian.gram())  # below the diagonal may stand anything, NaN included
@@ -52,6 +52,9 @@ class EigenSystem:
         if not shifted.min() > 0:
             raise SingularSystemError(f"smallest eigenvalue {shifted.min():.3g} is not positive")
         return EigenFactor(self, shifted)
+
+    def release(self) -> None:
+        """Nothing: the eigenvectors are made anew."""
 
 
 @dataclass(frozen=True)

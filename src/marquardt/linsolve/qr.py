@@ -9,7 +9,7 @@ import numpy as np
 from marquardt._lapack import dgeqrf, dormqr, dtrtri, dtrtrs
 from marquardt._types import FloatArray, IntArray
 from marquardt.jacobian import Jacobian
-from marquardt.linsolve.system import DampedSystem, SingularSystemError, group_sums
+from marquardt.linsolve.system import Buffers, SingularSystemError, group_sums
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class QR:
         jacobian: Jacobian,
         prior: FloatArray | None,
         scale: FloatArray | None,
-        recycle: DampedSystem | None = None,
+        recycle: Buffers | None = None,
     ) -> QRSystem:
         del recycle
         matrix = jacobian.dense()
@@ -54,6 +54,9 @@ class QRSystem:
         if not np.isfinite(diagonal).all() or diagonal.min() == 0:
             raise SingularSystemError("the stacked matrix is rank deficient")
         return QRFactor(self, second)
+
+    def release(self) -> None:
+        """Nothing: LAPACK's copies are made anew."""
 
 
 @dataclass(frozen=True)

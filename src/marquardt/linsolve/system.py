@@ -11,6 +11,7 @@ The right-hand side arrives in residual space, because QR and the dual keep thei
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -59,11 +60,29 @@ class Factor(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Buffers:
+    """The memory of a system that is done, for the next one: its square matrices, contents undefined."""
+
+    owner: type
+    """The solver that made them."""
+    matrices: tuple[FloatArray, ...] = field(repr=False)
+
+    def of(self, owner: type, side: int) -> tuple[FloatArray, ...]:
+        """The matrices, if they were made by this solver for this side; else none."""
+        fits = self.owner is owner and self.matrices[0].shape == (side, side)
+        return self.matrices if fits else ()
+
+
 class DampedSystem(Protocol):
     """A Jacobian made ready for many dampings."""
 
     def factorize(self, damping: float) -> Factor:
         """The factor for this λ; valid until the next call.  Raises SingularSystemError."""
+        ...
+
+    def release(self) -> Buffers | None:
+        """What the next system may take over, without the Jacobian; this one must not be used again."""
         ...
 
 
@@ -75,11 +94,11 @@ class LinearSolver(Protocol):
         jacobian: Jacobian,
         prior: FloatArray | None,
         scale: FloatArray | None,
-        recycle: DampedSystem | None = None,
+        recycle: Buffers | None = None,
     ) -> DampedSystem:
         """Make `jacobian` ready.  `prior` (p,) is S₀, None for 0; `scale` (p,) is D, None for 1.
 
-        A system given as `recycle` hands over its buffers and must not be used again.
+        `recycle` is what the last system released.
         """
         ...
 

@@ -45,7 +45,7 @@ class FitOptions:
     activation: str = "tanh"
     test_fraction: float = 0.2
     seed: int = 0
-    starts: int = 1
+    starts: int = 4
     jobs: int = 1
     max_iter: int = 1000
     early_stopping: bool = False

@@ -1,29 +1,78 @@
-"""The epochs of a training by `LevenbergMarquardt`, with their events."""
+"""A training, epoch by epoch, with its events."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from marquardt.blas_threads import one_thread_if_small
 from marquardt.method import Reason, State
 from marquardt.problem import NetworkProblem
 from marquardt.result import Status
-from marquardt.trainer.settings import Samples, mean_squared_error
+from marquardt.trainer.settings import Samples, as_count, as_samples, as_test_samples, mean_squared_error
+from marquardt.trainer.signals import StopTraining, Trainer
 
-if TYPE_CHECKING:
-    from marquardt.trainer.trainer import LevenbergMarquardt
+
+def run_training(
+    trainer: Trainer,
+    train: tuple[ArrayLike, ArrayLike | None],
+    test: tuple[ArrayLike | None, ArrayLike | None],
+    epochs: int,
+    batch_size: None,
+) -> None:
+    """The whole of `train`: checks, epochs, and status and message at the end.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    train, test : (X, y)
+        As the user gave them.
+    epochs, batch_size
+        Likewise.
+    """
+    epochs = as_count("epochs", epochs)
+    if batch_size is not None:
+        raise ValueError(f"batch_size={batch_size!r}: every step needs all rows; leave it out")
+    problem = problem_of(trainer, *train)
+    samples = as_test_samples(*test, trainer.network)
+    trainer.status, trainer.message = None, "Ended by an exception."
+    data = {"X_train": train[0], "y_train": train[1], "epochs": epochs, "batch_size": None}
+    with one_thread_if_small(trainer.network.n_params):
+        try:
+            trainer.events.trigger("train_start", trainer, **data)
+            status, numbers = run_epochs(trainer, problem, samples, epochs)
+            advice = "" if status is Status.MAX_ITER else f" {status.value}"
+        except StopTraining as stop:
+            status, advice = Status.STOPPED_BY_CALLBACK, ""
+            numbers = f"stopped in epoch {trainer.last_epoch}{': ' if str(stop) else ''}{stop}"
+        trainer.stepper.finish((status, numbers))
+    trainer.status, trainer.message = status, f"{numbers[:1].upper()}{numbers[1:]}.{advice}"
+    trainer.events.trigger("train_end", trainer)
+
+
+def one_update(trainer: Trainer, X: ArrayLike, y: ArrayLike) -> float:
+    """One step without events; the error after it."""
+    problem = problem_of(trainer, X, y)
+    return training_error(trainer.stepper.step(problem, trainer.stepper.start(problem)))
+
+
+def problem_of(trainer: Trainer, X: ArrayLike, y: ArrayLike | None) -> NetworkProblem:
+    """The problem of the trainer's network on data as the user gives them; draws the weights."""
+    X, y = as_samples(X, y, trainer.network)
+    trainer.stepper.weights(X)
+    return NetworkProblem(trainer.network, X, y)
 
 
 def run_epochs(
-    trainer: LevenbergMarquardt, problem: NetworkProblem, test: Samples | None, epochs: int
+    trainer: Trainer, problem: NetworkProblem, test: Samples | None, epochs: int
 ) -> Reason:
     """Run epochs until they are done or there is a reason to end, which is returned.
 
     Parameters
     ----------
-    trainer : LevenbergMarquardt
+    trainer : Trainer
     problem : NetworkProblem
         Its network with the training data.
     test : (X, y) or None
@@ -46,7 +95,7 @@ def run_epochs(
             lowest, best, fails = (error, w, 0) if error < lowest else (lowest, best, fails + 1)
             _tell(trainer, "valid_error", error, started, len(test[0]))
         trigger("epoch_end", trainer)
-        reason = state.stuck or _reason(trainer, state, fails)
+        reason = state.stuck or stepper.reason(state, fails)
         if state.at.w is not stepper.weights():  # a signal has set others
             state, reason = stepper.start(problem), None
         if reason is not None:
@@ -57,15 +106,12 @@ def run_epochs(
 
 
 def training_error(state: State) -> float:
-    """The mean squared error at a state of the driver, from its cost ½‖r‖²."""
-    return 2.0 * state.at.cost / state.at.residual.size
+    """The mean squared error at a state of the driver."""
+    r = state.at.residual
+    return float(r @ r) / r.size
 
 
-def _reason(trainer: LevenbergMarquardt, state: State, fails: int) -> Reason | None:
-    return trainer.stopping.reason(trainer.history[-1], float(np.linalg.norm(state.at.w)), fails)
-
-
-def _tell(trainer: LevenbergMarquardt, event: str, value: float, started: float, n_samples: int) -> None:
+def _tell(trainer: Trainer, event: str, value: float, started: float, n_samples: int) -> None:
     eta = time.perf_counter() - started
     counts = {"epoch": trainer.last_epoch, "n_updates": trainer.n_updates_made, "n_samples": n_samples}
     trainer.events.trigger(event, trainer, value=value, eta=eta, **counts)

@@ -10,7 +10,9 @@ from numpy.typing import ArrayLike
 
 from marquardt._checks import check_samples
 from marquardt._types import FloatArray
-from marquardt.damping import DampingRule, Nielsen
+from marquardt.damping import DampingRule, Identity, Metric, Nielsen
+from marquardt.linsolve import Auto, LinearSolver
+from marquardt.method import Geodesic, Method
 from marquardt.models.layers import Input, Layer, Sigmoid
 from marquardt.models.mlp import MLP
 from marquardt.trainer.escalating import Escalating
@@ -75,6 +77,19 @@ def as_damping(mu: Any, mu_update_factor: Any) -> DampingRule:
             f"mu_update_factor={mu_update_factor!r} must be a number above 1, or None for Nielsen's rule"
         )
     return Escalating(float(mu), float(mu_update_factor))
+
+
+def as_method(
+    damping: DampingRule, metric: Metric | None, solver: LinearSolver | None, acceleration: bool, resolve: bool
+) -> Method:
+    """The parts of the step in one object."""
+    return Method(
+        damping=damping,
+        metric=metric or Identity(),
+        solver=solver or Auto(),
+        acceleration=Geodesic() if acceleration else None,
+        resolve_output=resolve,
+    )
 
 
 def as_count(name: str, value: Any) -> int:

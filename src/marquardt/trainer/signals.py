@@ -1,4 +1,4 @@
-"""Signals: what runs at the events of a training by `LevenbergMarquardt`, in NeuPy's words.
+"""Signals: what runs at the events of a training, in NeuPy's words.
 
 A signal is an object with one method or more of these names; each is called with the trainer first:
 
@@ -21,10 +21,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from numpy.typing import ArrayLike
+
+from marquardt.models.mlp import MLP
+from marquardt.result import History, Status
 
 if TYPE_CHECKING:
-    from marquardt.trainer.trainer import LevenbergMarquardt
+    from marquardt.trainer.stepper import Steps
 
 EVENTS = (
     "train_start",
@@ -38,6 +43,37 @@ EVENTS = (
 )
 
 Signals: TypeAlias = "Callable[..., Any] | object | list[Any] | tuple[Any, ...] | None"
+
+
+class Trainer(Protocol):
+    """What signals and epochs see of a trainer: `LevenbergMarquardt` or `BayesianRegularization`."""
+
+    network: MLP
+    events: Events
+    show_epoch: int
+    verbose: bool
+    last_epoch: int
+    status: Status | None
+    message: str
+
+    @property
+    def stepper(self) -> Steps:
+        """What it trains with."""
+        ...
+
+    @property
+    def history(self) -> History:
+        """One record a step."""
+        ...
+
+    @property
+    def n_updates_made(self) -> int:
+        """Steps so far."""
+        ...
+
+    def predict(self, X: ArrayLike) -> Any:
+        """Outputs (n_samples, n_outputs)."""
+        ...
 
 
 class StopTraining(Exception):
@@ -63,12 +99,12 @@ class Errors:
         self.valid_epochs: list[int] = []
         """The epochs of the entries, counted from 1."""
 
-    def train_error(self, trainer: LevenbergMarquardt, value: float, epoch: int, **data: Any) -> None:
+    def train_error(self, trainer: Trainer, value: float, epoch: int, **data: Any) -> None:
         del trainer, data
         self.train.append(value)
         self.train_epochs.append(epoch)
 
-    def valid_error(self, trainer: LevenbergMarquardt, value: float, epoch: int, **data: Any) -> None:
+    def valid_error(self, trainer: Trainer, value: float, epoch: int, **data: Any) -> None:
         del trainer, data
         self.valid.append(value)
         self.valid_epochs.append(epoch)
@@ -90,35 +126,35 @@ class EpochPrinter:
         self.started = 0.0
         self.line = ""
 
-    def train_start(self, trainer: LevenbergMarquardt, **data: Any) -> None:
+    def train_start(self, trainer: Trainer, **data: Any) -> None:
         del data
         self.first, self.shown = trainer.last_epoch + 1, 0
 
-    def epoch_start(self, trainer: LevenbergMarquardt) -> None:
+    def epoch_start(self, trainer: Trainer) -> None:
         del trainer
         self.started, self.line = time.perf_counter(), ""
 
-    def train_error(self, trainer: LevenbergMarquardt, value: float, **data: Any) -> None:
+    def train_error(self, trainer: Trainer, value: float, **data: Any) -> None:
         del trainer, data
         self.line = f"train: {value:.6g}"
 
-    def valid_error(self, trainer: LevenbergMarquardt, value: float, **data: Any) -> None:
+    def valid_error(self, trainer: Trainer, value: float, **data: Any) -> None:
         del trainer, data
         self.line += f", valid: {value:.6g}"
 
-    def epoch_end(self, trainer: LevenbergMarquardt) -> None:
+    def epoch_end(self, trainer: Trainer) -> None:
         epoch = trainer.last_epoch
         self.line = f"#{epoch} : [{_duration(time.perf_counter() - self.started)}] {self.line}"
         if epoch % trainer.show_epoch == 0 or epoch == self.first:
             self._print(trainer)
 
-    def train_end(self, trainer: LevenbergMarquardt) -> None:
+    def train_end(self, trainer: Trainer) -> None:
         if trainer.last_epoch != self.shown and self.line.startswith("#"):
             self._print(trainer)
         if trainer.verbose:
             print(trainer.message)
 
-    def _print(self, trainer: LevenbergMarquardt) -> None:
+    def _print(self, trainer: Trainer) -> None:
         self.shown = trainer.last_epoch
         if trainer.verbose:
             print(self.line, flush=True)
@@ -130,7 +166,7 @@ class EpochEnd:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
 
-    def epoch_end(self, trainer: LevenbergMarquardt) -> None:
+    def epoch_end(self, trainer: Trainer) -> None:
         self.function(trainer)
 
 
@@ -140,7 +176,7 @@ class Events:
     def __init__(self, signals: list[Any]) -> None:
         self.signals = signals
 
-    def trigger(self, name: str, trainer: LevenbergMarquardt, **data: Any) -> None:
+    def trigger(self, name: str, trainer: Trainer, **data: Any) -> None:
         """Call the method `name` of every signal that has it."""
         for signal in self.signals:
             method = getattr(signal, name, None)

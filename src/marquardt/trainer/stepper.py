@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,10 +13,46 @@ from numpy.typing import ArrayLike
 from marquardt._types import FloatArray
 from marquardt.damping import DampingState
 from marquardt.initialization import Initialization
-from marquardt.method import Method, State
+from marquardt.method import Method, Reason, State
 from marquardt.models.mlp import MLP
 from marquardt.problem import NetworkProblem
 from marquardt.result import History
+from marquardt.stopping import Stopping
+
+
+# Epochs bound the work.  A small step means nothing where inputs of 1e12 have made weights of 1e-12.
+UNLIMITED = Stopping(max_iter=sys.maxsize, max_fail=None, step_tolerance=0.0)
+
+
+class Steps(Protocol):
+    """The contract of what a trainer trains with."""
+
+    history: History
+    n_steps: int
+
+    def weights(self, X: ArrayLike | None = None) -> FloatArray:
+        """w (n_params,); drawn now when there are none, with a look at X where the law takes one."""
+        ...
+
+    def set_weights(self, w: ArrayLike) -> None:
+        """Take other weights, and begin anew with all else."""
+        ...
+
+    def start(self, problem: NetworkProblem) -> State:
+        """The state at the weights, going on from where the last training ended."""
+        ...
+
+    def step(self, problem: NetworkProblem, state: State) -> State:
+        """One step on; `stuck` is set when it was the last."""
+        ...
+
+    def reason(self, state: State, fails: int) -> Reason | None:
+        """The reason to stop after a step, if any; `fails` epochs did not lower the error on test data."""
+        ...
+
+    def finish(self, reason: Reason) -> None:
+        """Training has ended."""
+        ...
 
 
 class Stepper:
@@ -29,6 +67,7 @@ class Stepper:
     rng : numpy.random.Generator
     w : array (n_params,), optional
         Weights, instead of drawn ones.
+    stopping : Stopping
 
     Examples
     --------
@@ -49,8 +88,9 @@ class Stepper:
         initialization: Initialization,
         rng: np.random.Generator,
         w: ArrayLike | None = None,
+        stopping: Stopping = UNLIMITED,
     ) -> None:
-        self.network, self.method = network, method
+        self.network, self.method, self.stopping = network, method, stopping
         self.history, self.n_steps = History(), 0
         self._initialization, self._rng = initialization, rng
         self._w = None if w is None else network.check_parameters(w).copy()
@@ -90,3 +130,10 @@ class Stepper:
         self.n_steps += 1
         self.history.append(state.record(len(self.history), time.perf_counter() - self._started))
         return state
+
+    def reason(self, state: State, fails: int) -> Reason | None:
+        """The reason to stop after a step, if any."""
+        return self.stopping.reason(self.history[-1], float(np.linalg.norm(state.at.w)), fails)
+
+    def finish(self, reason: Reason) -> None:
+        """Nothing is left to do."""

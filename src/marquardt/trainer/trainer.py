@@ -43,36 +43,29 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from marquardt._types import FloatArray
-from marquardt.blas_threads import one_thread_if_small
-from marquardt.damping import DampingRule, Identity, Metric
+from marquardt.damping import DampingRule, Metric
 from marquardt.initialization import Initialization, default_initialization
-from marquardt.linsolve import Auto, LinearSolver
-from marquardt.method import Geodesic, Method
-from marquardt.problem import NetworkProblem
+from marquardt.linsolve import LinearSolver
 from marquardt.result import History, Status
 from marquardt.stopping import Stopping
-from marquardt.trainer.epochs import run_epochs, training_error
+from marquardt.trainer.epochs import one_update, run_training
 from marquardt.trainer.settings import (
     Network,
     architecture_text,
     as_count,
     as_damping,
     as_inputs,
+    as_method,
     as_network,
     as_samples,
-    as_test_samples,
     mean_squared_error,
 )
-from marquardt.trainer.signals import EpochPrinter, Errors, Events, Signals, StopTraining, as_signals
-from marquardt.trainer.stepper import Stepper
+from marquardt.trainer.signals import EpochPrinter, Errors, Events, Signals, as_signals
+from marquardt.trainer.stepper import UNLIMITED, Stepper
 from marquardt.trainer.weights_file import load_weights, save_weights
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-# Epochs bound the work.  A small step means nothing where inputs of 1e12 have made weights of 1e-12.
-_UNLIMITED = Stopping(max_fail=None, step_tolerance=0.0)
 
 
 class LevenbergMarquardt:
@@ -166,20 +159,16 @@ class LevenbergMarquardt:
         self.mu, self.mu_update_factor = mu, mu_update_factor
         self.show_epoch = as_count("show_epoch", show_epoch)
         self.shuffle_data, self.verbose = bool(shuffle_data), bool(verbose)
-        self.method = Method(
-            damping=damping or as_damping(mu, mu_update_factor),
-            metric=metric or Identity(),
-            solver=solver or Auto(),
-            acceleration=Geodesic() if acceleration else None,
-            resolve_output=resolve_output,
+        self.method = as_method(
+            damping or as_damping(mu, mu_update_factor), metric, solver, acceleration, resolve_output
         )
-        self.stopping = replace(stopping or _UNLIMITED, max_iter=sys.maxsize)
         self.errors, self.last_epoch = Errors(), 0
         self.status: Status | None = None
         self.message = "Not trained yet."
         self.events = Events([EpochPrinter(), self.errors, *as_signals(signals)])
         law = initialization or default_initialization(self.network)
-        self.stepper = Stepper(self.network, self.method, law, np.random.default_rng(random_state), w)
+        limits = replace(stopping or UNLIMITED, max_iter=sys.maxsize)
+        self.stepper = Stepper(self.network, self.method, law, np.random.default_rng(random_state), w, limits)
         if self.verbose:
             print(f"{self!r}, {self.network.n_params} parameters")
 
@@ -238,23 +227,7 @@ class LevenbergMarquardt:
             For a number of epochs below 1, data of wrong shape, NaN or infinite values, X_test without
             y_test, or a batch size.
         """
-        epochs = as_count("epochs", epochs)
-        if batch_size is not None:
-            raise ValueError(f"batch_size={batch_size!r}: every step needs all rows; leave it out")
-        problem = self._problem(X_train, y_train)
-        test = as_test_samples(X_test, y_test, self.network)
-        self.status, self.message = None, "Ended by an exception."
-        data = {"X_train": X_train, "y_train": y_train, "epochs": epochs, "batch_size": None}
-        with one_thread_if_small(self.network.n_params):
-            try:
-                self.events.trigger("train_start", self, **data)
-                self.status, numbers = run_epochs(self, problem, test, epochs)
-                advice = "" if self.status is Status.MAX_ITER else f" {self.status.value}"
-            except StopTraining as stop:
-                self.status, advice = Status.STOPPED_BY_CALLBACK, ""
-                numbers = f"stopped in epoch {self.last_epoch}{': ' if str(stop) else ''}{stop}"
-        self.message = f"{numbers[:1].upper()}{numbers[1:]}.{advice}"
-        self.events.trigger("train_end", self)
+        run_training(self, (X_train, y_train), (X_test, y_test), epochs, batch_size)
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None, *args: Any, **kwargs: Any) -> LevenbergMarquardt:
         """`train`, returning the trainer."""
@@ -266,8 +239,7 @@ class LevenbergMarquardt:
 
         The weights stay as they are when no step decreases the error.
         """
-        problem = self._problem(X_train, y_train)
-        return training_error(self.stepper.step(problem, self.stepper.start(problem)))
+        return one_update(self, X_train, y_train)
 
     def predict(self, X: ArrayLike) -> FloatArray:
         """Outputs (n_samples, n_outputs) for inputs (n_samples, n_inputs)."""
@@ -293,8 +265,3 @@ class LevenbergMarquardt:
     def __repr__(self) -> str:
         damping = self.method.damping
         return f"LevenbergMarquardt({self.network!r}, {damping!r}, show_epoch={self.show_epoch})"
-
-    def _problem(self, X: ArrayLike, y: ArrayLike | None) -> NetworkProblem:
-        X, y = as_samples(X, y, self.network)
-        self.stepper.weights(X)
-        return NetworkProblem(self.network, X, y)

@@ -65,6 +65,8 @@ def test_another_way_against_overfitting_has_none(folder, option):
         (["--committee", "4", "--starts", "2"], "--committee 4 of --starts 2: raise --starts"),
         (["--committee", "0"], "--committee 0 must be a whole number of at least 1"),
         (["--jobs", "0"], "--jobs 0 would do nothing"),
+        (["--bayesian", "--loss", "huber"], "--bayesian is for a squared error: leave out --loss huber"),
+        (["--varying-noise", "--alpha", "1"], "--varying-noise is for a Bayesian fit"),
     ],
 )
 def test_options_that_contradict_one_another(folder, options, message):
@@ -96,3 +98,11 @@ def test_the_refusal_in_python_too():
     model = fit_table(small_table(), ["answer"], FitOptions(hidden=(2,), max_iter=3, alpha=0.1))
     with pytest.raises(TableError, match="no error bars"):
         model.predict_with_notes(small_table(), 0.9)
+
+
+def test_robust_and_varying_noise(folder):
+    robust = fit_small("--loss", "cauchy")
+    assert "loss cauchy" in robust.stdout and "[[Uncertainty]]" not in robust.stdout
+    varying = fit_small("--varying-noise")
+    assert "noise varying" in varying.stdout and "[[Uncertainty]]" in varying.stdout
+    assert load("a.marquardt").network.committee.noise is not None

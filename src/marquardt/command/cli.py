@@ -55,6 +55,16 @@ class Activation(StrEnum):
     swish = "swish"
 
 
+class Loss(StrEnum):
+    """What errors cost."""
+
+    squared_error = "squared_error"
+    cauchy = "cauchy"
+    tukey = "tukey"
+    huber = "huber"
+    soft_l1 = "soft_l1"
+
+
 class Demo(StrEnum):
     """The demonstrations."""
 
@@ -127,6 +137,12 @@ def fit(
     alpha: Annotated[
         float | None, _option("Training", "Fixed weight penalty; 0 for none.", show_default=False)
     ] = None,
+    loss: Annotated[
+        Loss, _option("Training", f"Robust against gross errors: {', '.join(Loss)}.", metavar="<name>")
+    ] = Loss.squared_error,
+    varying_noise: Annotated[
+        bool, _option("Training", "A second network for the noise of each row.", "--varying-noise")
+    ] = False,
     early_stopping: Annotated[
         bool,
         _option(
@@ -140,6 +156,14 @@ def fit(
     jobs: Annotated[int, _option("Training", "Processes for the starts; -1 takes every core.")] = 1,
     max_iter: Annotated[int, _option("Training", "Limit of iterations.")] = 1000,
     seed: Annotated[int, _option("Training", "Of the split and of the starts.")] = 0,
+    checkpoint: Annotated[
+        Path | None,
+        _option(
+            "Training",
+            "Keep the training in files of this name; the same command goes on after an interruption.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Model file (default: the table's name with .marquardt)."),
@@ -156,11 +180,14 @@ def fit(
 
     marquardt fit data.csv --target yield
 
-    marquardt fit data.xlsx --target yield --hidden 20,10 --starts 4 --jobs -1 --html report.html
+    marquardt fit data.xlsx --target yield --starts 8 --committee 4 --jobs -1 --html report.html
+
+    marquardt fit data.csv --target yield --loss cauchy
 
     marquardt fit data.csv --target yield,purity --early-stopping --drop batch --output model.marquardt
     """
     with clear_errors():
+        from marquardt.files.checkpoint import Checkpoint
         from marquardt.files.persistence import save
         from marquardt.reports.progress import Progress
         from marquardt.tables.columns import choose_columns, listing
@@ -185,6 +212,8 @@ def fit(
             bayesian=bayesian,
             alpha=alpha,
             committee=committee,
+            loss=loss.value,
+            varying_noise=varying_noise,
             drop=choose_columns(frame, drop, "--drop") if drop else (),
             categorical=choose_columns(frame, categorical, "--categorical") if categorical else (),
             units=tuple(part.strip() for part in unit.split(",")) if unit else (),
@@ -192,7 +221,13 @@ def fit(
         targets = choose_columns(frame, target, "--target")
         with Progress(sys.stderr, quiet=quiet or as_json) as progress:
             model = fit_table(
-                frame, targets, options, source=table.name, callback=progress, tell=None if quiet else note
+                frame,
+                targets,
+                options,
+                source=table.name,
+                callback=progress,
+                tell=None if quiet else note,
+                checkpoint=None if checkpoint is None else Checkpoint(checkpoint),
             )
         show_record(model.record, html, quiet, as_json)
         save(model, output)

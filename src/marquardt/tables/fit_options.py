@@ -35,6 +35,10 @@ class FitOptions:
         Weight penalty: ½ alpha |w|² is added to the cost (scaled units).
     committee : int
         So many of the starts, best first, predict together.
+    loss : str
+        As in `LMRegressor`: "squared_error", or a robust one for targets with gross errors.
+    varying_noise : bool
+        A second network for the noise of each row.
     drop, categorical : tuple of str
         Columns to leave out, and columns of numbers that are codes.
     units : tuple of str
@@ -52,6 +56,8 @@ class FitOptions:
     bayesian: bool | None = None
     alpha: float | None = None
     committee: int = 1
+    loss: str = "squared_error"
+    varying_noise: bool = False
     drop: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
@@ -63,6 +69,10 @@ class FitOptions:
             raise ValueError(f"--alpha {self.alpha} must be a number of at least 0, e.g. 0.01")
         if self.bayesian and self.alpha is not None:
             raise ValueError(f"--bayesian finds the penalty itself: leave out --alpha {self.alpha}")
+        if self.bayesian and self.loss != "squared_error":
+            raise ValueError(f"--bayesian is for a squared error: leave out --loss {self.loss}")
+        if self.varying_noise and self.regularization == "l2":
+            raise ValueError("--varying-noise is for a Bayesian fit: leave out --alpha, --loss and the like")
         if self.bayesian and self.early_stopping:
             raise ValueError("--bayesian needs no rows set aside: leave out --early-stopping")
         if self.committee > self.starts:
@@ -89,10 +99,16 @@ class FitOptions:
             said["regularization"] = "Bayesian"
         if self.early_stopping:
             said["early stopping"] = "on"
+        if self.loss != "squared_error":
+            said["loss"] = self.loss
+        if self.varying_noise:
+            said["noise"] = "varying"
         return said
 
     @property
     def regularization(self) -> str:
         """The name of `LMRegressor`'s parameter."""
-        wanted = self.alpha is None and not self.early_stopping if self.bayesian is None else self.bayesian
-        return "bayesian" if wanted else "l2"
+        if self.bayesian is not None:
+            return "bayesian" if self.bayesian else "l2"
+        another = self.alpha is not None or self.early_stopping or self.loss != "squared_error"
+        return "l2" if another else "bayesian"

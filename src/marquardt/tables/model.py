@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from marquardt.estimators.regressor import LMRegressor
+    from marquardt.files.checkpoint import Checkpoint
 
 FEWEST_ROWS = 4
 MOST_PARAMETERS = 50
@@ -122,6 +123,7 @@ def fit_table(
     source: str = "table",
     callback: Callable[[Iteration], bool | None] | None = None,
     tell: Callable[[str], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> TableModel:
     """Fit a network to a table: split, encode, train, score, judge the columns.
 
@@ -137,6 +139,8 @@ def fit_table(
         Called with the record of every iteration; a true answer stops the fit, with the best so far.
     tell : callable, optional
         Called before the fit with a sentence on what will take long.
+    checkpoint : Checkpoint, optional
+        Where the training is kept, to go on from after an interruption.
 
     Returns
     -------
@@ -165,7 +169,8 @@ def fit_table(
     if warned and tell is not None:
         tell(warned)
     regressor = _regressor(options)
-    regressor.fit(X[train], y[train] if len(targets) > 1 else y[train, 0], callback=callback)
+    known = y[train] if len(targets) > 1 else y[train, 0]
+    regressor.fit(X[train], known, callback=callback, checkpoint=checkpoint)
     network = regressor.fitted_network_
 
     judged = held_out if len(held_out) >= 3 else train
@@ -286,6 +291,8 @@ def _regressor(options: FitOptions) -> LMRegressor:
         hidden_layer_sizes=options.hidden,
         activation=options.activation,
         regularization=options.regularization,
+        loss=options.loss,
+        noise="varying" if options.varying_noise else "constant",
         alpha=options.alpha,
         max_iter=options.max_iter,
         early_stopping=options.early_stopping,

@@ -84,7 +84,7 @@ class Bayesian:
     def start_scales(self) -> Sequence[float]:
         """Every second start begins at a tenth of the weights, where the network is nearly linear: the right
         place for weak or linear dependence, a trap elsewhere, and the evidence knows which.  All from the
-        full weights have 1.2 times the error, in the geometric mean over ten tasks
+        full weights have 1.25 times the error, in the geometric mean over ten tasks
         (`benchmarks/defaults.py`)."""
         return (1.0, 0.1)
 

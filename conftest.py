@@ -2,5 +2,7 @@
 
 from importlib.util import find_spec
 
-_ROOMS = {"jax": "src/marquardt/jax_models/*", "torch": "src/marquardt/torch_models/*"}
-collect_ignore_glob = [room for extra, room in _ROOMS.items() if not find_spec(extra)]
+collect_ignore_glob = [
+    *([] if find_spec("jax") else ["src/marquardt/jax_models/*", "tests/jax_networks.py"]),
+    *([] if find_spec("torch") else ["src/marquardt/torch_models/*", "tests/torch_modules.py"]),
+]

@@ -76,7 +76,7 @@ _validated: Any = validate_data  # its own annotations are guesses from its defa
 
 def checked_inputs(estimator: BaseEstimator, X: ArrayLike) -> FloatArray:
     """X (n_samples, n_features) as float64, with the columns of the fit."""
-    with _advice_for_text("X"):
+    with _advice("X"):
         return _validated(estimator, X, dtype=np.float64, reset=False)
 
 
@@ -91,7 +91,7 @@ def checked_rows(
     """The rows of a fit, and the number of dimensions of y.  NaN in a y of several columns is an entry that
     was not measured."""
     filled, gaps = _gaps(y)
-    with _advice_for_text():
+    with _advice():
         inputs, y = _validated(
             estimator,
             X,
@@ -129,7 +129,7 @@ def checked_labels(
     Rows of weight zero are left out.
     """
     labels: Any
-    with _advice_for_text("X"):
+    with _advice("X"):
         inputs, labels = _validated(
             estimator, X, y, dtype=np.float64, order="C", multi_output=True, ensure_min_samples=2
         )
@@ -200,11 +200,15 @@ def _gaps(y: ArrayLike) -> tuple[Any, np.ndarray | None]:
 
 
 @contextmanager
-def _advice_for_text(what: str = "X and y") -> Iterator[None]:
-    """Add the next action to NumPy's message about text among the numbers."""
+def _advice(what: str = "X and y") -> Iterator[None]:
+    """Add the next action to messages that name none: text among the numbers, and gaps in y."""
     try:
         yield
     except ValueError as error:
+        if str(error).startswith("Input y contains"):
+            raise ValueError(
+                f"{str(error).rstrip('.')}: drop those rows, they say nothing of the target"
+            ) from None
         if "could not convert string to float" not in str(error):
             raise
         raise ValueError(

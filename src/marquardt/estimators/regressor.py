@@ -86,8 +86,8 @@ class LMRegressor(Predictions, MultiOutputMixin, RegressorMixin, BaseEstimator):
         of `marquardt.initialization`, or the starting parameters themselves, for the scaled data: one start.
     n_starts : int
         Random starts; the best is kept: of lowest loss, or lowest validation loss with early stopping, or
-        highest evidence.  See `starts_`.  With Bayesian regularization 4 have 0.78 of the error of one, in the
-        geometric mean over ten tasks (`benchmarks/defaults.py`), in 4 times its time.
+        highest evidence.  See `starts_`.  With Bayesian regularization 4 have 0.78 of the error of one, in
+        the geometric mean over ten tasks (`benchmarks/defaults.py`), in 4 times its time.
     ensemble_size : int
         How many of the starts, best first, predict together, as their mean.
     n_jobs : int or None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from marquardt.bayesian.precisions import PrecisionRule
-from marquardt.bayesian.prior_groups import Grouping, input_groups, layer_groups, one_group
+from marquardt.bayesian.prior_groups import GROUPINGS
 from marquardt.bayesian.schedule import Schedule
 from marquardt.estimators.fits import EvidenceFit, Fit, PlainFit, ReweightedFit
 from marquardt.method import Method
@@ -15,8 +15,6 @@ from marquardt.stopping import Stopping
 
 if TYPE_CHECKING:
     from marquardt.estimators.training_task import TrainingTask
-
-GROUPINGS: dict[str, Grouping] = {"input": input_groups, "layer": layer_groups, "one": one_group}
 
 
 class Regularization(Protocol):

@@ -12,6 +12,7 @@ import numpy as np
 from marquardt._types import FloatArray
 from marquardt.blas_threads import one_thread_if_small
 from marquardt.estimators.fits import Fit, Trained
+from marquardt.estimators.job_feed import JobFeed
 from marquardt.lm import Callback
 from marquardt.result import Result, Status
 from marquardt.run_record import Checkpoints
@@ -258,13 +259,14 @@ def _in_processes(
 ) -> Generator[Trained]:
     from joblib import Parallel, delayed
 
-    jobs = (delayed(_run)(fit, w0, part, 0) for w0, part in zip(starts, kept, strict=True))
+    feed = JobFeed(delayed(_run)(fit, w0, part, 0) for w0, part in zip(starts, kept, strict=True))
     # copy on write: a problem holds buffers of its own
-    stream: Any = Parallel(n_jobs=processes, return_as="generator", mmap_mode="c")(jobs)
+    stream: Any = Parallel(n_jobs=processes, return_as="generator", mmap_mode="c")(feed)
     try:
         for trained in stream:
             yield replace(trained, result=_replayed(trained.result, callback))
     finally:
+        feed.close()
         with warnings.catch_warnings():  # joblib's, about the starts that are no longer wanted
             warnings.simplefilter("ignore")
             stream.close()

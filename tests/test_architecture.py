@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import marquardt
+import marquardt.curves
 
 ROOT = Path(marquardt.__file__).parent
 FILES = {
@@ -45,7 +46,8 @@ FLOORS = {
             "least_squares_fit",
             "refinement",
             "bayesian",
-            "committee", "predictive_noise",
+            "committee",
+            "predictive_noise",
             "robust_fit",
             "jax_models",
             "torch_models",
@@ -122,6 +124,24 @@ def test_files_are_nouns_and_small(module):
     assert module.split(".")[-1] not in NO_NOUNS
     lines = FILES[module].read_text(encoding="utf-8").count("\n")
     assert lines <= MOST_LINES_OF_A_FILE, f"{module} has {lines} lines: give a part of it a room of its own"
+
+
+@pytest.mark.parametrize("module", [module for module in FILES if module.startswith("apps")])
+def test_applications_use_public_names_only(module):
+    """What `marquardt` and `marquardt.curves` export, and what stands in the same application."""
+    public = {"marquardt": set(marquardt.__all__), "marquardt.curves": set(marquardt.curves.__all__)}
+    home = "marquardt." + ".".join(module.split(".")[:2])
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("marquardt"):
+            source = node.module or ""
+            names = {alias.name for alias in node.names}
+            own = source.startswith(home)
+            assert own or names <= public.get(source, set()), f"{module} imports {names} from {source}"
+        elif isinstance(node, ast.Import):
+            assert not [alias for alias in node.names if alias.name.startswith("marquardt")]
+        elif isinstance(node, ast.Attribute) and node.attr.startswith("_"):
+            own = isinstance(node.value, ast.Name) and node.value.id == "self"
+            assert own or node.attr.startswith("__"), f"{module} reaches for {ast.unparse(node)}"
 
 
 def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
@@ -120,6 +123,40 @@ def test_ctrl_c_keeps_the_starts_that_are_done(n_jobs):
 def test_ctrl_c_before_anything_is_done_is_raised():
     with pytest.raises(KeyboardInterrupt):
         run_starts(fit(), start_points(4), n_jobs=2, callback=Ends(1, KeyboardInterrupt()))
+
+
+def test_ctrl_c_while_a_job_is_on_its_way_to_the_pool(monkeypatch):
+    """The pool's thread takes its time after each result, as on a busy machine, when Ctrl-C comes."""
+    from joblib.externals.loky import process_executor
+
+    plain, faults = process_executor._ExecutorManagerThread.process_result_item, []
+
+    def slow(self, item):
+        plain(self, item)
+        time.sleep(0.1)
+
+    monkeypatch.setattr(process_executor._ExecutorManagerThread, "process_result_item", slow)
+    monkeypatch.setattr(threading, "excepthook", faults.append)
+    with pytest.raises(KeyboardInterrupt):
+        run_starts(fit(), start_points(8), n_jobs=2, callback=Ends(1, KeyboardInterrupt()))
+    run_starts(fit(), start_points(2), n_jobs=2)  # a new pool: the old one has ended
+    assert not faults
+
+
+def test_a_function_that_raises_ends_its_start_and_no_other(monkeypatch):
+    calls, linearize = [], NetworkProblem.linearize
+
+    def breaking(self, w):
+        calls.append(1)
+        if len(calls) == 20:
+            raise OSError("no license")
+        return linearize(self, w)
+
+    monkeypatch.setattr(NetworkProblem, "linearize", breaking)
+    runs = run_starts(fit(), start_points(3))
+    statuses = [trained.result.status for trained in runs.trained]
+    assert statuses == [Status.MAX_ITER, Status.FUNCTION_FAILED, Status.MAX_ITER]
+    assert runs.trained[1].result.n_iter == 5
 
 
 def test_after_each_sees_every_start():

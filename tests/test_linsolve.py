@@ -104,7 +104,9 @@ def test_buffers_of_another_shape_or_solver_are_left_alone(solver, foreign):
     old = dense_system("wide", None, False, 1.0).prepared(EXPLICIT_SOLVERS[foreign])
     system = dense_system("tall", None, False, 0.1)
     wanted = -np.linalg.solve(system.matrix, system.gradient)
-    np.testing.assert_allclose(system.factor(solver, recycle=old.release()).solve(system.r), wanted, rtol=1e-9)
+    np.testing.assert_allclose(
+        system.factor(solver, recycle=old.release()).solve(system.r), wanted, rtol=1e-9
+    )
 
 
 @solvers

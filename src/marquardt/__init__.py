@@ -41,16 +41,20 @@ if TYPE_CHECKING:
     from marquardt.estimators.classifier import LMClassifier
     from marquardt.estimators.regressor import LMRegressor
     from marquardt.estimators.regularization import Bayesian
+    from marquardt.files.checkpoint import Checkpoint
     from marquardt.files.persistence import load, save
     from marquardt.losses import Cauchy, Huber, Quantile, SoftL1, Tukey
     from marquardt.robust_fit import RobustFit, fit_robustly
     from marquardt.target_weights import entry_weights
+    from marquardt.trainer.bayesian import BayesianRegularization
 
 __version__ = "0.1.0"
 
 _LAZY = {
     "Bayesian": "marquardt.estimators.regularization",
+    "BayesianRegularization": "marquardt.trainer.bayesian",
     "Cauchy": "marquardt.losses",
+    "Checkpoint": "marquardt.files.checkpoint",
     "Diagnosis": "marquardt.diagnosis",
     "Finding": "marquardt.diagnosis",
     "Huber": "marquardt.losses",
@@ -79,7 +83,9 @@ __all__ = [
     "QR",
     "Auto",
     "Bayesian",
+    "BayesianRegularization",
     "Cauchy",
+    "Checkpoint",
     "Cholesky",
     "Diagnosis",
     "Dual",

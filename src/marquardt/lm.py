@@ -113,9 +113,9 @@ def minimize_by(
     checkpoint: Checkpoints | None = None,
 ) -> Result:
     """`minimize` with the parts of the method in one object."""
-    return _Run(
-        problem, method, validation, RunRecord(stopping or Stopping(), callback, checkpoint)
-    ).result(w0)
+    return _Run(problem, method, validation, RunRecord(stopping or Stopping(), callback, checkpoint)).result(
+        w0
+    )
 
 
 class _Run:

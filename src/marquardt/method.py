@@ -100,9 +100,7 @@ class State:
     @property
     def position(self) -> Position:
         """Where `Method.resume` goes on, by the same steps, bit for bit."""
-        return Position(
-            self.at.w, self.damping, self.scale, self.decrease, self.n_jacobians, self.n_costs
-        )
+        return Position(self.at.w, self.damping, self.scale, self.decrease, self.n_jacobians, self.n_costs)
 
     def record(self, iteration: int, seconds: float, validation_cost: float | None = None) -> Iteration:
         """What there is to tell of the step that led here, as record number `iteration`."""

@@ -155,8 +155,8 @@ class NetworkProblem:
         """What it is made of, by name: equal for problems that have the same cost everywhere."""
         return {
             "network": self.network,
-            "X": self._first,
-            "y": self.targets,
+            "X": self._first[:-1].T,
+            "y": self.targets.T,
             "sample_weight": self.sample_weight,
             "prior": self.prior,
             "loss": self._loss,

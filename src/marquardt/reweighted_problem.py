@@ -41,6 +41,7 @@ class ReweightedProblem:
     def __init__(self, plain: ResidualProblem, penalty: Penalty, start: FloatArray) -> None:
         self.plain, self.penalty, self.start = plain, penalty, start
         self.n_params = plain.n_params
+        self._targets: FloatArray | None = None
 
     def with_loss(self, loss: Penalty) -> ReweightedProblem:
         """The same residuals under another penalty."""
@@ -53,7 +54,9 @@ class ReweightedProblem:
     @property
     def targets(self) -> FloatArray:
         """r at the start (1, n)."""
-        return self.errors(self.start)
+        if self._targets is None:
+            self._targets = self.errors(self.start)
+        return self._targets
 
     @property
     def entry_weights(self) -> FloatArray:

@@ -25,6 +25,7 @@ from marquardt.lm import Callback, minimize
 from marquardt.losses.robust import Cauchy, Robust
 from marquardt.problem import NetworkProblem, Problem
 from marquardt.result import History, Iteration, Result, Status
+from marquardt.reweighted_problem import ReweightedLinearization
 from marquardt.robust_scale import errors_scale, targets_scale
 from marquardt.run_record import Checkpoints
 from marquardt.stopping import Stopping
@@ -172,7 +173,13 @@ def fit_robustly(
     if not max_rounds >= 1:
         raise ValueError(f"max_rounds={max_rounds!r} must be >= 1")
     rounds = _Rounds(
-        problem, minimizer, stopping or Stopping(), callback, validation, np.array(w0, dtype=float), checkpoint
+        problem,
+        minimizer,
+        stopping or Stopping(),
+        callback,
+        validation,
+        np.array(w0, dtype=float),
+        checkpoint,
     )
     first = targets_scale(problem.targets, problem.entry_weights)
     known = None
@@ -257,7 +264,7 @@ class _Rounds:
 
     def _next_scale(self, scale: FloatArray, first: FloatArray) -> FloatArray:
         problem = self.problem
-        new = errors_scale(problem.errors(self.w), problem.entry_weights, problem.n_params)
+        new = errors_scale(self._errors(self.results[-1]), problem.entry_weights, problem.n_params)
         least = SMALLEST_SCALE * first
         if (new < least).any() and not self.notes:
             self.notes.append(
@@ -265,6 +272,13 @@ class _Rounds:
                 f"it is held at {SMALLEST_SCALE:g} of that of the targets"
             )
         return np.clip(new, least, scale)
+
+    def _errors(self, result: Result) -> FloatArray:
+        """(K, N), from the linearization where it is of residuals: their function may raise by now."""
+        at = result.linearization
+        if isinstance(at, ReweightedLinearization) and np.array_equal(at.w, result.w):
+            return at.plain.residual[None]
+        return self.problem.errors(result.w)
 
     # -- all runs as one -----------------------------------------------------------------------
 
@@ -302,7 +316,7 @@ class _Rounds:
                 history.append(self._moved(record, self.results[:index]))
         names = ("n_jacobians", "n_costs", "time")
         result = replace(self.results[-1], history=history, **{name: self._sum(name) for name in names})
-        s, error = self.problem.entry_weights, self.problem.errors(result.w)
+        s, error = self.problem.entry_weights, self._errors(result)
         used, sd = self.penalties[-1], self.scales[-1][:, None]
         loss = np.where(s > 0, s * (used.value(error) / sd**2 + np.log(sd)), 0.0)
         return RobustFit(

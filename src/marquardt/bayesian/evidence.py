@@ -10,7 +10,6 @@ The method knows nothing of it: it is handed a problem with another prior.
 
 from __future__ import annotations
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from marquardt.bayesian.evidence_result import EvidenceResult
@@ -82,6 +81,7 @@ def maximize_evidence(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from marquardt import Input, Linear
     >>> X, noise = np.linspace(-1, 1, 40)[:, None], 0.1 * np.random.default_rng(0).normal(size=40)
     >>> fit = maximize_evidence(NetworkProblem(Input(1) >> Linear(1), X, X[:, 0] + noise), [0.0, 0.0])

@@ -114,9 +114,7 @@ class EvidenceRun:
         """
         assert self.state is not None
         try:
-            return (
-                self._update_if_due(self.state, self._at_mode) or self._advance() or self._note(self.state)
-            )
+            return self._update_if_due(self.state, self._at_mode) or self._advance() or self._note(self.state)
         except SingularSystemError as error:
             return Status.SINGULAR, f"in a re-estimation, {error}"
 

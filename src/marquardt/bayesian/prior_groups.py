@@ -79,6 +79,10 @@ def input_groups(network: MLP) -> PriorGroups:
     return _grouped(network, [f"input {j + 1}" for j in range(network.n_inputs)])
 
 
+GROUPINGS: dict[str, Grouping] = {"input": input_groups, "layer": layer_groups, "one": one_group}
+"""By the names that the faces use."""
+
+
 def _grouped(network: MLP, inputs: Sequence[str]) -> PriorGroups:
     index, names = np.empty(network.n_params, dtype=int), list(inputs)
     for number, (block, shape) in enumerate(zip(network.blocks, network.shapes, strict=True), start=1):

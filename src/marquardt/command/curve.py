@@ -67,7 +67,7 @@ def curve(
     with clear_errors():
         from marquardt import __version__
         from marquardt.atomic_file import write_atomically
-        from marquardt.curves import SHAPES, curve_fit, shape
+        from marquardt.curves import SHAPES, GroupFits, curve_fit, shape
         from marquardt.curves.curve_page import curve_page
         from marquardt.reports.plot_style import png
         from marquardt.tables.reading import read_table
@@ -91,7 +91,7 @@ def curve(
             fixed=_numbers(fixed),
             positive=positive.strip() == "all" or _parts(positive),
             loss=loss,
-            n_starts=starts,
+            n_starts=starts if starts != 1 else None,
         )
         if intervals not in ("linear", "profile", "bootstrap"):
             fail(f"--intervals {intervals!r} must be linear, profile or bootstrap")
@@ -106,7 +106,12 @@ def curve(
             for path in (html, picture):
                 if path is not None:
                     note(f"wrote {path}")
-        exit_by("DONE", fit.success, "the fit failed: see its notes")
+        statuses = [one.status.name for one in (fit.values() if isinstance(fit, GroupFits) else [fit])]
+        exit_by(
+            "INTERRUPTED" if "INTERRUPTED" in statuses else "DONE",
+            fit.success,
+            f"the fit failed ({', '.join(sorted(set(statuses)))}): start elsewhere, or see its notes",
+        )
 
 
 def _columns(frame: pd.DataFrame, x: str, y: str, by: str) -> tuple[list[str], str, str]:
@@ -124,9 +129,8 @@ def _columns(frame: pd.DataFrame, x: str, y: str, by: str) -> tuple[list[str], s
         fail(f"--by {by!r} names {len(groups)} columns: name one")
     for name in [*columns, *responses]:
         if frame[name].dtype.kind not in "fiub":
-            fail(
-                f"column {name!r} holds text, e.g. {str(frame[name].dropna().iloc[0])!r}: a curve needs numbers"
-            )
+            example = str(frame[name].dropna().iloc[0])
+            fail(f"column {name!r} holds text, e.g. {example!r}: a curve needs numbers")
     return columns, responses[0], groups[0]
 
 

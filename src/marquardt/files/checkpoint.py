@@ -43,9 +43,10 @@ class Checkpoint:
     Parameters
     ----------
     path : path-like
-        The file, usually new.  With several starts, or a robust loss, there is one for each, beside it.
+        The file, usually new.  Estimators, the command and robust fits write one for each start or round,
+        ``path.start1`` and so on.
     every : int or None
-        Iterations between two writings.
+        Iterations between two writings.  One takes about 10 ms: more where iterations are short.
     seconds : float or None
         Also write when so many seconds have passed.
 
@@ -110,7 +111,7 @@ class Checkpoint:
         """Remove the file and those of all parts: the work is done."""
         path = Path(self.path)
         ours = re.compile(re.escape(path.name) + _PARTS)
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # the work is done, and shall not be lost by it
             for file in list(path.parent.iterdir()):
                 if ours.fullmatch(file.name) and file.is_file():
                     file.unlink()
@@ -180,9 +181,7 @@ class _RunFile:
                 f"checkpoint at all ({error}). Delete it to begin anew, or name another file."
             ) from error
         if header.get("kind") != "checkpoint":
-            raise CheckpointError(
-                f"{self.path!r} is no checkpoint, and is left as it is: name another file"
-            )
+            raise CheckpointError(f"{self.path!r} is no checkpoint, and is left as it is: name another file")
         try:
             differing = differences(header["fingerprint"], self._fingerprint)
             if differing:
@@ -228,5 +227,5 @@ class _RunFile:
                 warnings.warn(f"no checkpoint: {error}", UserWarning, stacklevel=2)
 
     def remove(self) -> None:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # the run is done, and shall not be lost by it
             os.unlink(self.path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from marquardt.models.mlp import MLP
 from marquardt.problem import Problem
 
 _LONGEST = 400
+_MOST, _LONGEST_PHRASE = 5, 300
 
 
 def fingerprint(identity: Mapping[str, object]) -> dict[str, str]:
@@ -46,19 +48,30 @@ def fingerprint(identity: Mapping[str, object]) -> dict[str, str]:
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """What differs between two fingerprints, a phrase each.
+    """What differs between two fingerprints, a phrase each; of more than a few, how many.
 
     Examples
     --------
-    >>> differences({"X": "array (9, 2), hash 1f", "alpha": "0.1"}, {"X": "array (8, 2), hash 2e"})
-    ['X was array (9, 2), hash 1f, and is array (8, 2), hash 2e', 'alpha was 0.1, and is not there']
+    >>> differences({"X": "array (9, 2), hash 1f", "y": "array (9,), hash 1"}, {"X": "array (8, 2), hash 2e"})
+    ['X was array (9, 2), and is array (8, 2)', 'y was array (9,), and is not there']
+    >>> differences({"y": "array (9,), hash 1f"}, {"y": "array (9,), hash 2e"})
+    ['y has other values']
     """
     names = [*before, *(name for name in now if name not in before)]
-    return [
-        f"{name} was {_at_most(before.get(name, 'not there'))}, and is {_at_most(now.get(name, 'not there'))}"
+    phrases = [
+        _phrase(name, before.get(name, "not there"), now.get(name, "not there"))
         for name in names
         if before.get(name) != now.get(name)
     ]
+    more = len(phrases) - _MOST
+    return phrases if more <= 0 else [*phrases[:_MOST], f"and {more} more"]
+
+
+def _phrase(name: str, before: str, now: str) -> str:
+    old, new = (re.sub(r"(\.\.\.)?, hash \w+", "", text) for text in (before, now))
+    if old == new or len(old) + len(new) > _LONGEST_PHRASE:
+        return f"{name} has other values"
+    return f"{name} was {old}, and is {new}"
 
 
 def described(value: Any) -> str:
@@ -105,7 +118,7 @@ def _parts_at_start(problem: Problem, w0: Any) -> dict[str, Any]:
     w.flags.writeable = False
     with np.errstate(all="ignore"):
         at = problem.linearize(w)
-    return {"residuals at w0": at.residual, "gradient at w0": at.gradient}
+    return {"residual at w0": at.residual, "gradient at w0": at.gradient}
 
 
 def _hash(data: bytes) -> str:
@@ -114,7 +127,3 @@ def _hash(data: bytes) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..., hash {_hash(text.encode())}"
-
-
-def _at_most(text: str) -> str:
-    return text if len(text) <= 120 else f"{text[:90]}...{text[-24:]}"

@@ -1,1 +1,1 @@
-"""NeuPy's and MATLAB's vocabulary: `LevenbergMarquardt`, its epochs and signals."""
+"""NeuPy's and MATLAB's vocabulary: `LevenbergMarquardt` and `BayesianRegularization`, epochs and signals."""

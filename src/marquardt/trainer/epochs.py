@@ -65,9 +65,7 @@ def problem_of(trainer: Trainer, X: ArrayLike, y: ArrayLike | None) -> NetworkPr
     return NetworkProblem(trainer.network, X, y)
 
 
-def run_epochs(
-    trainer: Trainer, problem: NetworkProblem, test: Samples | None, epochs: int
-) -> Reason:
+def run_epochs(trainer: Trainer, problem: NetworkProblem, test: Samples | None, epochs: int) -> Reason:
     """Run epochs until they are done or there is a reason to end, which is returned.
 
     Parameters
@@ -108,7 +106,8 @@ def run_epochs(
 def training_error(state: State) -> float:
     """The mean squared error at a state of the driver."""
     r = state.at.residual
-    return float(r @ r) / r.size
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(r @ r) / r.size
 
 
 def _tell(trainer: Trainer, event: str, value: float, started: float, n_samples: int) -> None:

@@ -80,7 +80,11 @@ def as_damping(mu: Any, mu_update_factor: Any) -> DampingRule:
 
 
 def as_method(
-    damping: DampingRule, metric: Metric | None, solver: LinearSolver | None, acceleration: bool, resolve: bool
+    damping: DampingRule,
+    metric: Metric | None,
+    solver: LinearSolver | None,
+    acceleration: bool,
+    resolve: bool,
 ) -> Method:
     """The parts of the step in one object."""
     return Method(

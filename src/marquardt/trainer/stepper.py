@@ -19,7 +19,6 @@ from marquardt.problem import NetworkProblem
 from marquardt.result import History
 from marquardt.stopping import Stopping
 
-
 # Epochs bound the work.  A small step means nothing where inputs of 1e12 have made weights of 1e-12.
 UNLIMITED = Stopping(max_iter=sys.maxsize, max_fail=None, step_tolerance=0.0)
 

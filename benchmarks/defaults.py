@@ -57,6 +57,7 @@ def ways(units: int) -> dict[str, Callable[[], Any]]:
             make_pipeline(StandardScaler(), model), transformer=StandardScaler()
         )
 
+    adam = MLPRegressor(hidden_layer_sizes=units, max_iter=2000, random_state=0)
     return {
         OURS: lambda: lm(),
         "evidence, 1 start": lambda: lm(n_starts=1),
@@ -69,7 +70,7 @@ def ways(units: int) -> dict[str, Callable[[], Any]]:
         "alpha = 1": lambda: lm(alpha=1.0, n_starts=1),
         "early stopping": lambda: lm(early_stopping=True, n_starts=1),
         "early stopping, 8 starts, mean of 4": lambda: lm(early_stopping=True, n_starts=8, ensemble_size=4),
-        "MLPRegressor, scaled, up to 2000 epochs": lambda: scaled(MLPRegressor(hidden_layer_sizes=units, max_iter=2000, random_state=0)),
+        "MLPRegressor, scaled, up to 2000 epochs": lambda: scaled(adam),
         "RandomForestRegressor()": lambda: RandomForestRegressor(random_state=0),
         "RidgeCV": lambda: make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 4, 15))),
     }  # fmt: skip

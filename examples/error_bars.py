@@ -47,12 +47,11 @@ def main(path: str = "error_bars.png") -> None:
         axis.plot(grid, truth(grid), color="#6b7785", linestyle="--", linewidth=1, label="truth")
         axis.plot(grid, mean, color="#2b6cb0", label="fit")
         axis.plot(x, y, ".", color="#dd6b20", label="measured")
-        axis.set(title=f"{title}\noff the truth by {rmse:.2f} where measured", ylim=(-3, 3), xlabel="x")
+        axis.set(title=f"{title}\noff by {rmse:.2f} where measured", ylim=(-3, 3), xlabel="x")
     axes[-1].legend(fontsize=8, loc="lower right")
     figure.savefig(path, dpi=150)
-    print(
-        f"noise {model.noise_std_[0]:.3f} (truth 0.25), {model.evidence_.n_effective:.1f} effective parameters"
-    )
+    gamma, noise = model.evidence_.n_effective, model.noise_std_[0]
+    print(f"noise {noise:.3f} (truth 0.25), {gamma:.1f} effective parameters")
 
 
 if __name__ == "__main__":

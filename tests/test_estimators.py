@@ -26,7 +26,8 @@ Y = np.sin(X[:, 0]) + X[:, 1] * X[:, 2]
 
 
 def small(**options):
-    return LMRegressor(**{"hidden_layer_sizes": (6,), "alpha": 0.01, "n_starts": 1, "random_state": 0, **options})
+    usual = {"hidden_layer_sizes": (6,), "alpha": 0.01, "n_starts": 1, "random_state": 0}
+    return LMRegressor(**{**usual, **options})
 
 
 # -- scikit-learn's contract ---------------------------------------------------------------------------

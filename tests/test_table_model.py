@@ -25,9 +25,7 @@ def test_the_network_is_that_of_the_estimator():
     X = np.random.default_rng(0).normal(size=(30, 2)) * [1.0, 1e6]
     y = X[:, :1] * 5 + 1e-3
     regressor = LMRegressor(3, max_iter=5, random_state=0).fit(X, y)
-    np.testing.assert_allclose(
-        regressor.fitted_network_.predict(X), regressor.predict(X), rtol=1e-12
-    )
+    np.testing.assert_allclose(regressor.fitted_network_.predict(X), regressor.predict(X), rtol=1e-12)
 
 
 def test_held_out_rows_do_not_leak_into_the_encoding():

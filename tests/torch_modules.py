@@ -63,6 +63,24 @@ class Recurrent(nn.Module):
         return self.head(self.cell(x)[0].mean(dim=1))
 
 
+class OwnState(nn.Module):
+    """An LSTM whose first state is made by its user, and steps of a cell after it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(2, 3, batch_first=True)
+        self.cell = nn.GRUCell(3, 2)
+        self.head = nn.Linear(2, 1)
+
+    def forward(self, x):
+        h = torch.zeros(1, len(x), 3, dtype=x.dtype)
+        outputs, _ = self.lstm(x, (h, torch.ones_like(h)))
+        state = outputs.new_zeros(len(x), 2)
+        for t in range(outputs.shape[1]):
+            state = self.cell(outputs[:, t], state)
+        return self.head(state)
+
+
 class Attention(nn.Module):
     """A transformer's encoder layer over a short sequence, averaged."""
 
@@ -103,6 +121,11 @@ def cnn() -> nn.Sequential:
     )
 
 
+def normed() -> nn.Sequential:
+    layer = nn.utils.parametrizations.weight_norm(nn.Linear(3, 4))
+    return nn.Sequential(layer, nn.Tanh(), nn.Linear(4, 1))
+
+
 def mlp() -> nn.Sequential:
     return nn.Sequential(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, 3), nn.SiLU(), nn.Linear(3, 1))
 
@@ -118,6 +141,8 @@ KINDS = {
     ),
     "GRU": (lambda: Recurrent(nn.GRU), (6, 2)),
     "RNN": (lambda: Recurrent(nn.RNN), (6, 2)),
+    "LSTM, own state": (OwnState, (4, 2)),
+    "weight norm": (normed, (3,)),
     "attention": (Attention, (5, 2)),
 }
 """name -> (maker, shape of a sample)"""

@@ -75,10 +75,10 @@ class PrecisionRule:
     factor : float
         No precision changes by more than this in one re-estimation.
     smallest, largest : float
-        Limits of α_g.  Without the lower one the formulas can run away, first weights towards zero and last ones
-        towards infinity, which cancel (60 inputs, 2 of which count: 6 times the error).  0.05, weights of a
-        standard deviation of 4.5, is the largest of 0.05, 0.1, 0.2, 0.35 and 0.5 that still let 20 units follow
-        5 periods of a sine.
+        Limits of α_g.  Without the lower one the formulas can run away, first weights towards zero and last
+        ones towards infinity, which cancel (60 inputs, 2 of which count: 6 times the error).  0.05, weights
+        of a standard deviation of 4.5, is the largest of 0.05, 0.1, 0.2, 0.35 and 0.5 that still let 20 units
+        follow 5 periods of a sine.
     """
 
     shape: float = 1e-3

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from marquardt.bayesian.evidence import maximize_evidence
     from marquardt.bayesian.noise import known_noise
     from marquardt.bayesian.posterior import Posterior
+    from marquardt.curves import compare, curve_fit
     from marquardt.diagnosis import Diagnosis, Finding, Severity, diagnose, diagnose_network
     from marquardt.estimators.classifier import LMClassifier
     from marquardt.estimators.regressor import LMRegressor
@@ -66,6 +67,8 @@ _LAZY = {
     "Severity": "marquardt.diagnosis",
     "SoftL1": "marquardt.losses",
     "Tukey": "marquardt.losses",
+    "compare": "marquardt.curves",
+    "curve_fit": "marquardt.curves",
     "diagnose": "marquardt.diagnosis",
     "diagnose_network": "marquardt.diagnosis",
     "entry_weights": "marquardt.target_weights",
@@ -136,6 +139,8 @@ __all__ = [
     "Tukey",
     "Uniform",
     "__version__",
+    "compare",
+    "curve_fit",
     "diagnose",
     "diagnose_network",
     "entry_weights",

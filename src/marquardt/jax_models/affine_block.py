@@ -13,7 +13,7 @@ import numpy as np
 from marquardt._lapack import dposv, dsyrk
 from marquardt._types import FloatArray, IntArray
 from marquardt.jax_models.model_on_data import ModelOnData
-from marquardt.jax_models.seed import Seed
+from marquardt.output_seed import OutputSeed
 
 _MOST_LEAVES = 16
 """Leaves tried, from the last one on: a trial costs four passes."""
@@ -48,7 +48,7 @@ class AffineBlock:
     def step(
         self,
         w: FloatArray,
-        seed: Seed,
+        seed: OutputSeed,
         residual: FloatArray,
         rows: FloatArray,
         prior: FloatArray | None,

@@ -13,7 +13,7 @@ from marquardt.jax_models.device import halved, is_cpu
 from marquardt.jax_models.double_precision import double_precision
 from marquardt.jax_models.sample_chunks import SampleChunks
 from marquardt.jax_models.sample_functions import Constants, SampleFunctions
-from marquardt.jax_models.seed import Seed
+from marquardt.output_seed import OutputSeed
 
 ROW_BYTES = 4 * 2**20
 """Size of a block of Jacobian rows on a CPU.  Of 1, 4 and 16 MB the fastest for one and two hidden layers
@@ -90,7 +90,7 @@ class ModelOnData:
         return total
 
     def rows(
-        self, w: FloatArray, seed: Seed, residuals: slice = slice(None)
+        self, w: FloatArray, seed: OutputSeed, residuals: slice = slice(None)
     ) -> Iterator[tuple[jax.Array, slice]]:
         """Blocks of Jacobian rows (residuals, chunk, p) on the device, and the samples they belong to.
 
@@ -110,7 +110,7 @@ class ModelOnData:
 
     def outputs_alone(self, w: FloatArray) -> tuple[FloatArray, slice]:
         """Z (K, samples) of the first block of rows, each sample on its own, and the samples they are."""
-        seed = Seed(np.ones((1, self.n_samples)), self.n_outputs)
+        seed = OutputSeed(np.ones((1, self.n_samples)), self.n_outputs)
 
         def alone(chunks: SampleChunks, X: Any, part: slice) -> FloatArray:
             cotangents = chunks.fill(seed.cotangents(part))
@@ -123,7 +123,7 @@ class ModelOnData:
     def block_rows(self, w: FloatArray, leaves: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
         """∂z/∂(some leaves) at w, (K, N, q), and Z (K, N)."""
         K = self.n_outputs
-        whole = Seed(np.ones((1, self.n_samples)), K)
+        whole = OutputSeed(np.ones((1, self.n_samples)), K)
         rows, outputs, start = [], [], 0
 
         def block(chunks: SampleChunks, X: Any, part: slice) -> tuple[FloatArray, FloatArray]:

@@ -13,7 +13,7 @@ from marquardt.jacobian import DenseJacobian, Jacobian
 from marquardt.jax_models.parameter_tree import ParameterTree, Trainable
 from marquardt.jax_models.residual_functions import Arguments, ResidualFormula, count
 from marquardt.jax_models.residuals_on_data import ResidualsOnData
-from marquardt.jax_models.seed import Seed
+from marquardt.output_seed import OutputSeed
 from marquardt.jax_models.streamed_jacobian import StreamedJacobian
 from marquardt.jax_models.transforms import Transform
 from marquardt.problem import Linearization
@@ -106,7 +106,7 @@ class PytreeProblem:
         matrix = self.residuals.matrix(w)
         jacobian: Jacobian
         if matrix is None:
-            whole = Seed(np.ones((1, self.n_residuals)), 1)
+            whole = OutputSeed(np.ones((1, self.n_residuals)), 1)
             jacobian = StreamedJacobian(self.residuals, w, whole, self._scratch)
         else:
             jacobian = DenseJacobian(matrix)

@@ -13,7 +13,7 @@ from marquardt._types import FloatArray
 from marquardt.jax_models.device import halved, is_cpu
 from marquardt.jax_models.double_precision import double_precision
 from marquardt.jax_models.residual_functions import Numbers, ResidualFunctions
-from marquardt.jax_models.seed import Seed
+from marquardt.output_seed import OutputSeed
 
 BATCH_BYTES = 16 * 2**20
 """Size of a batch of Jacobian rows or columns, the chunk of `marquardt.gram`."""
@@ -74,7 +74,7 @@ class ResidualsOnData:
         return np.concatenate([block[: part.stop - part.start] for block, part in blocks])
 
     def rows(
-        self, w: FloatArray, seed: Seed | None = None, residuals: slice = slice(None)
+        self, w: FloatArray, seed: OutputSeed | None = None, residuals: slice = slice(None)
     ) -> Iterator[tuple[jax.Array, slice]]:
         """Blocks of rows of J (1, batch, p) on the device and their range; rows beyond it are zero."""
         del seed, residuals  # one output, and the residuals are what is differentiated

@@ -11,7 +11,7 @@ from marquardt.gram import Scratch
 from marquardt.jacobian import DenseJacobian, Jacobian
 from marquardt.jax_models.affine_block import AffineBlock
 from marquardt.jax_models.model_on_data import ModelOnData
-from marquardt.jax_models.seed import Seed
+from marquardt.output_seed import OutputSeed
 from marquardt.jax_models.streamed_jacobian import StreamedJacobian
 from marquardt.losses import Loss
 from marquardt.problem import Linearization
@@ -72,14 +72,14 @@ class SampleProblem:
     def gradient(self, w: FloatArray) -> FloatArray:
         """∇C (p,), without the Jacobian."""
         z = self.outputs(w)
-        back = Seed(self.loss.seed(z), len(z)).transposed_times(self.loss.residual(z))
+        back = OutputSeed(self.loss.seed(z), len(z)).transposed_times(self.loss.residual(z))
         gradient = self.model.pull(w, back)
         return gradient if self.prior is None else gradient + self.prior * w
 
     def linearize(self, w: FloatArray) -> SampleLinearization:
         z = self.outputs(w)
         residual = self.loss.residual(z).ravel()
-        seed = Seed(self.loss.seed(z), len(z))
+        seed = OutputSeed(self.loss.seed(z), len(z))
         jacobian = self._jacobian(w, seed)
         gradient = jacobian.rmv(residual)
         offset = None if self.prior is None else self.prior * w
@@ -102,7 +102,7 @@ class SampleProblem:
         rows, z = self.model.block_rows(w, block.leaves)
         if not (np.isfinite(z).all() and np.isfinite(rows).all()):
             return w
-        seed, residual = Seed(self.loss.seed(z), len(z)), self.loss.residual(z).ravel()
+        seed, residual = OutputSeed(self.loss.seed(z), len(z)), self.loss.residual(z).ravel()
         own_damping = damping if scale is None else damping * scale[block.entries]
         step = block.step(w, seed, residual, rows, self.prior, own_damping)
         if step is None:
@@ -117,7 +117,7 @@ class SampleProblem:
         self._latest = (resolved, new_z)
         return resolved
 
-    def _jacobian(self, w: FloatArray, seed: Seed) -> Jacobian:
+    def _jacobian(self, w: FloatArray, seed: OutputSeed) -> Jacobian:
         if self.model.is_small:
             rows, part = next(self.model.rows(w, seed))
             if part.stop == self.model.n_samples:  # else memory ran out, and the chunks are smaller now

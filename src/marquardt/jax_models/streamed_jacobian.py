@@ -19,7 +19,7 @@ from marquardt._types import FloatArray, IntArray
 from marquardt.gram import Scratch
 from marquardt.jacobian import DenseJacobian
 from marquardt.jax_models.double_precision import double_precision
-from marquardt.jax_models.seed import Seed
+from marquardt.output_seed import OutputSeed
 
 
 class RowSource(Protocol):
@@ -38,7 +38,9 @@ class RowSource(Protocol):
         """The transpose of `push`: (p,) for u (K, N)."""
         ...
 
-    def rows(self, w: FloatArray, seed: Seed, residuals: slice = ...) -> Iterator[tuple[jax.Array, slice]]:
+    def rows(
+        self, w: FloatArray, seed: OutputSeed, residuals: slice = ...
+    ) -> Iterator[tuple[jax.Array, slice]]:
         """Blocks (K, samples, p), zero beyond the range of samples that comes with them."""
         ...
 
@@ -49,7 +51,7 @@ class StreamedJacobian:
 
     model: RowSource
     w: FloatArray
-    seed: Seed
+    seed: OutputSeed
     scratch: Scratch = field(default_factory=Scratch, repr=False)
 
     @property

@@ -13,9 +13,9 @@ from marquardt.jacobian import DenseJacobian, Jacobian
 from marquardt.jax_models.parameter_tree import ParameterTree, Trainable
 from marquardt.jax_models.residual_functions import Arguments, ResidualFormula, count
 from marquardt.jax_models.residuals_on_data import ResidualsOnData
-from marquardt.output_seed import OutputSeed
 from marquardt.jax_models.streamed_jacobian import StreamedJacobian
 from marquardt.jax_models.transforms import Transform
+from marquardt.output_seed import OutputSeed
 from marquardt.problem import Linearization
 
 

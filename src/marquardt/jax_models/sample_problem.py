@@ -11,9 +11,9 @@ from marquardt.gram import Scratch
 from marquardt.jacobian import DenseJacobian, Jacobian
 from marquardt.jax_models.affine_block import AffineBlock
 from marquardt.jax_models.model_on_data import ModelOnData
-from marquardt.output_seed import OutputSeed
 from marquardt.jax_models.streamed_jacobian import StreamedJacobian
 from marquardt.losses import Loss
+from marquardt.output_seed import OutputSeed
 from marquardt.problem import Linearization
 
 

@@ -52,7 +52,7 @@ def test_intervals_in_the_predicted_table(folder):
 def test_another_way_against_overfitting_has_none(folder, option):
     outcome = fit_small(*option)
     assert "[[Uncertainty]]" not in outcome.stdout and "alpha" in outcome.stdout
-    assert "no error bars: fit it again with --bayesian" in error_of(
+    assert "no error bars: fit it again without --alpha" in error_of(
         "predict", "a.marquardt", "small.csv", "--interval", "0.9"
     )
 
@@ -106,3 +106,24 @@ def test_robust_and_varying_noise(folder):
     varying = fit_small("--varying-noise")
     assert "noise varying" in varying.stdout and "[[Uncertainty]]" in varying.stdout
     assert load("a.marquardt").network.committee.noise is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", "small.csv", "-t", "answer", "-o", "small.csv"], "'small.csv' is the input"),
+        (["fit", "small.csv", "-t", "answer", "--html", "small.csv"], "does not end in .html"),
+        (["fit", "small.csv", "-t", "answer", "--checkpoint", "small.csv"], "is no checkpoint, and is left"),
+        (["report", "a.marquardt", "--html", "a.marquardt"], "does not end in .html"),
+        (
+            ["predict", "a.marquardt", "small.csv", "-o", "a.marquardt"],
+            "is the input, and would be overwritten",
+        ),
+        (["curve", "small.csv", "--html", "small.csv"], "does not end in .html"),
+    ],
+)
+def test_no_input_is_ever_overwritten(folder, arguments, message):
+    fit_small()
+    before = {name: (folder / name).read_bytes() for name in ("small.csv", "a.marquardt")}
+    assert message in error_of(*arguments)
+    assert before == {name: (folder / name).read_bytes() for name in before}

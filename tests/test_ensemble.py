@@ -52,7 +52,7 @@ def test_an_evidence_ranks_before_all_and_counts_by_differences():
     starts = Starts([Start(1.0, None, Status.EVIDENCE, 9, 9, 0.1, e) for e in (-40.0, -12.5, -13.0, np.nan)])
     assert starts.ranking == [1, 2, 0, 3]
     assert starts.n_at_best == 2
-    assert repr(starts) == "Starts(4 starts, best log evidence -12.5, reached within 1 by 2)"
+    assert repr(starts) == "Starts(4 starts, best log evidence -12.5, reached within 1 in log evidence by 2)"
 
 
 def test_exact_fits_count_as_one_another():

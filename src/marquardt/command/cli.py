@@ -19,6 +19,7 @@ from marquardt.command.completion import complete_column
 from marquardt.command.curve import curve
 from marquardt.command.errors import clear_errors, fail, note
 from marquardt.command.output import (
+    check_html,
     check_places,
     exit_by,
     load_table_model,
@@ -196,7 +197,8 @@ def fit(
         from marquardt.tables.reading import read_table
 
         output = output or Path(table.name.split(".")[0] + ".marquardt")
-        check_places(output, html)
+        check_places(output, inputs=(table,))
+        check_html(html, inputs=(table, output))
         frame = read_table(table, sheet)
         if not target:
             fail(f"which column is to be predicted? Add --target NAME, one of {listing(frame.columns, 12)}")
@@ -276,7 +278,7 @@ def predict(
 
         from marquardt.tables.reading import read_table, write_table
 
-        check_places(output)
+        check_places(output, inputs=(model, table))
         fitted = load_table_model(model)
         frame = read_table(table, sheet)
         predictions, notes = fitted.predict_with_notes(frame, interval)
@@ -307,6 +309,7 @@ def report(model: Model, html: Html = None, as_json: Json = False) -> None:
     marquardt report model.marquardt --html report.html
     """
     with clear_errors():
+        check_html(html, inputs=(model,))
         show_record(load_table_model(model).record, html, quiet=False, as_json=as_json)
 
 
@@ -337,7 +340,7 @@ def demo(
         from marquardt.reports.progress import Progress
 
         silent = quiet or as_json
-        check_places(html)
+        check_html(html)
         if name is Demo.spirals:
             with Progress(sys.stderr, quiet=silent) as progress:
                 fitted = spirals_demo(progress)

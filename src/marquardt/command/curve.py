@@ -9,7 +9,7 @@ import typer
 
 from marquardt.command.completion import complete_column
 from marquardt.command.errors import clear_errors, fail, note
-from marquardt.command.output import check_places, exit_by, print_json, print_report
+from marquardt.command.output import check_html, check_places, exit_by, print_json, print_report
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +72,8 @@ def curve(
         from marquardt.reports.plot_style import png
         from marquardt.tables.reading import read_table
 
-        check_places(html, picture)
+        check_html(html, inputs=(table,))
+        check_places(picture, inputs=(table,))
         if not model:
             fail(f"which curve? Add --model NAME, one of {', '.join(sorted(SHAPES))}")
         chosen = shape(model)

@@ -18,11 +18,20 @@ if TYPE_CHECKING:
     from marquardt.tables.model import TableModel
 
 
-def check_places(*paths: Path | None) -> None:
-    """Refuse outputs that could not be written, before the work is done."""
+def check_places(*paths: Path | None, inputs: tuple[Path, ...] = ()) -> None:
+    """Refuse outputs that could not be written, or would replace an input, before the work is done."""
     for path in paths:
         if path is not None:
             check_place(path)
+            if any(path.resolve() == own.resolve() for own in inputs):
+                fail(f"{str(path)!r} is the input, and would be overwritten: name another file to write")
+
+
+def check_html(path: Path | None, inputs: tuple[Path, ...] = ()) -> None:
+    """The same for a report, which must be named as a page."""
+    if path is not None and path.suffix.lower() not in (".html", ".htm"):
+        fail(f"--html {str(path)!r} does not end in .html: name the report, e.g. report.html")
+    check_places(path, inputs=inputs)
 
 
 def show_record(record: FitRecord, html: Path | None, quiet: bool, as_json: bool) -> None:

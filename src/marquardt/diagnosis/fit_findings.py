@@ -27,12 +27,15 @@ def overfitting(subject: Subject) -> Finding | None:
     said = (
         f"The fit spends {effective:.0f} effective parameters on {n} measured values: few are left for noise."
     )
-    remedy = (
-        "If the targets hold noise, it has been learned: take fewer units, more rows, a larger alpha, or "
-        "regularization by the evidence."
-    )
+    remedy = f"If the targets hold noise, it has been learned: {_against_noise(subject)}."
     numbers = {"effective_parameters": effective, "values": float(n)}
     return Finding("overfitting", Severity.WARNING, numbers, said, remedy)
+
+
+def _against_noise(subject: Subject) -> str:
+    if subject.evidence is not None:  # the penalty is as the evidence wants it
+        return "take more rows, or fewer units"
+    return "take fewer units, more rows, a larger alpha, or regularization by the evidence"
 
 
 GAP = 2.0
@@ -54,7 +57,7 @@ def held_out_gap(subject: Subject) -> Finding | None:
     if not (ratio > GAP and chance < 1e-3):
         return None
     said = f"The error on {len(new)} held-out values is {ratio:.2g} times that on the training rows."
-    remedy = "Take fewer units, a larger alpha, early stopping, regularization by the evidence, or more rows."
+    remedy = f"{_against_noise(subject).capitalize()}."
     return Finding("held-out gap", Severity.WARNING, {"ratio": ratio, "chance": chance}, said, remedy)
 
 

@@ -88,7 +88,7 @@ class Start:
     @property
     def margin(self) -> str:
         """How near that is, in words."""
-        return "1 %" if self._logarithm is None else "1"
+        return "1 %" if self._logarithm is None else f"1 in {self._logarithm[0]}"
 
 
 class Starts(Sequence[Start]):

@@ -104,7 +104,15 @@ class Checkpoint:
             self._file.remove()
 
     def part(self, name: str) -> CheckpointPart:
-        """For one of several runs of the same work; `name` is "start1", "round1", and so on."""
+        """For one of several runs of the same work; `name` is "start1", "round1", and so on.
+
+        Raises
+        ------
+        CheckpointError
+            When there is a file of this name that is no checkpoint.
+        """
+        if os.path.exists(self.path) and not _is_checkpoint(self.path):
+            raise CheckpointError(f"{self.path!r} is no checkpoint, and is left as it is: name another file")
         return CheckpointPart(f"{self.path}.{name}", self.every, self.seconds)
 
     def clear(self) -> None:
@@ -113,8 +121,16 @@ class Checkpoint:
         ours = re.compile(re.escape(path.name) + _PARTS)
         with suppress(OSError):  # the work is done, and shall not be lost by it
             for file in list(path.parent.iterdir()):
-                if ours.fullmatch(file.name) and file.is_file():
+                if ours.fullmatch(file.name) and file.is_file() and _is_checkpoint(str(file)):
                     file.unlink()
+
+
+def _is_checkpoint(path: str) -> bool:
+    """Whether a file is one of ours: nothing else is ever removed."""
+    try:
+        return read_archive(path)[0].get("kind") == "checkpoint"
+    except ModelFileError:
+        return False
 
 
 class CheckpointPart:

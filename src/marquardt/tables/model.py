@@ -91,7 +91,7 @@ class TableModel:
             raise TableError(f"--interval {coverage} must be between 0 and 1, e.g. 0.95")
         if not self.network.has_error_bars:
             raise TableError(
-                "this model has no error bars: fit it again with --bayesian, not --alpha or --early-stopping"
+                "this model has no error bars: fit it again without --alpha, --early-stopping and --loss"
             )
         moments = self.network.moments(X)
         half = ndtri(0.5 + 0.5 * coverage) * moments.std

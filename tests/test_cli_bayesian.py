@@ -127,3 +127,15 @@ def test_no_input_is_ever_overwritten(folder, arguments, message):
     before = {name: (folder / name).read_bytes() for name in ("small.csv", "a.marquardt")}
     assert message in error_of(*arguments)
     assert before == {name: (folder / name).read_bytes() for name in before}
+
+
+def test_remarks_on_logarithms_and_far_targets():
+    table = small_table().assign(conc=np.logspace(-9, -4, 60))
+    table.loc[10, "answer"] = 1000.0
+    model = fit_table(table, ["answer"], FitOptions(hidden=(2,), max_iter=3, loss="cauchy"))
+    notes = " ".join(model.record.notes)
+    assert "'conc' spans 5 powers of ten" in notes
+    assert "1000 in row 11; check it, or let it count little by --loss cauchy" in notes
+    assert "training rows are outliers" in notes
+    few = fit_table(small_table().iloc[:12], ["answer"], FitOptions(hidden=(2,)))
+    assert any("degrees of freedom are left" in note for note in few.record.evidence.notes)

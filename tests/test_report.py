@@ -92,7 +92,7 @@ def test_many_columns_are_cut():
         ({"n_params": 1000}, "The network has more parameters (1000) than there are training values (45)"),
         ({"status": "INTERRUPTED"}, "The fit was interrupted: let it run to its end before judging it."),
         ({"success": False}, "The fit failed: these numbers are those of the best parameters before it did"),
-        ({}, "Without measurable effect on the predictions: try --drop salt."),
+        ({"held_out": None}, "Without measurable effect on the predictions: try --drop salt."),
     ],
 )
 def test_advice(change, sentence):

@@ -23,6 +23,10 @@ from marquardt.result import Status
 from marquardt.run_record import Callback, Checkpoints, RunRecord, Snapshot
 from marquardt.stopping import Stopping
 
+FEW_FREE = 10.0
+"""Degrees of freedom of the noise below which its estimate is told to be poor: intervals that should hold
+95 % of new rows held 68 % for 10 rows of 4 inputs, and 82 % for 12."""
+
 _INNER = {Status.COST_TOLERANCE, Status.STEP_TOLERANCE, Status.GRADIENT_TOLERANCE}
 """Ends of a plain fit that are, here, the mode under the present precisions."""
 
@@ -245,6 +249,12 @@ class EvidenceRun:
         constant = self.model.noise.constant_log_evidence()
         if constant >= evidence.log_evidence:
             notes.append("a constant has the higher evidence: these rows do not show that the inputs matter")
+        free = self.model.noise.free(evidence.total)
+        if free is not None and free < FEW_FREE:
+            notes.append(
+                f"only {max(free, 0.0):.1f} degrees of freedom are left to tell the noise from: error bars "
+                f"may be far too short"
+            )
         cost = self.state.at.cost
         if self.record.best is not None:
             cost = found.data_cost + 0.5 * float(np.dot(prior, w * w))

@@ -49,6 +49,10 @@ class Noise(Protocol):
         or of zero, which a network of zero weights predicts for nothing; the higher of the two."""
         ...
 
+    def free(self, effective: float) -> float | None:
+        """Observations beyond the γ effective parameters, which tell the noise; None where it is given."""
+        ...
+
     def explained(self, guard: str, count: str) -> str | None:
         """A guard of this likelihood in a sentence; None when it is not one."""
         ...
@@ -159,6 +163,9 @@ class EstimatedNoise:
             found.append(self.normalizer(beta) - beta * cost - price)
         return float(max(found))
 
+    def free(self, effective: float) -> float | None:
+        return self.n_observations - effective
+
     def explained(self, guard: str, count: str) -> str | None:
         return {
             "freedom": f"degrees of freedom of the noise held at {self.least_freedom:.0%} of the "
@@ -200,6 +207,9 @@ class KnownNoise:
         counts = (self.weights > 0).sum(axis=1)
         constants = _constants(self.targets, self.weights, counts)
         return self.normalizer(1.0) - min(cost + price for cost, price in constants)
+
+    def free(self, effective: float) -> float | None:
+        del effective
 
     def explained(self, guard: str, count: str) -> str | None:
         return _stiffened(guard, count)
@@ -251,6 +261,9 @@ class Classes:
             return float(max(frequencies, -totals[0] * np.log(len(totals))))
         frequencies = xlogy(counts, p) + xlogy(totals - counts, 1.0 - p) - price
         return float(np.maximum(frequencies, -totals * np.log(2.0)).sum())
+
+    def free(self, effective: float) -> float | None:
+        del effective
 
     def explained(self, guard: str, count: str) -> str | None:
         return _stiffened(guard, count)

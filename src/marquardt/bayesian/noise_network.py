@@ -287,6 +287,9 @@ class _Squares:
         mean = float(self.weights @ self.squares) / total
         return -0.5 * total * (np.log(2.0 * np.pi * mean) + 1.0) - 0.5 * np.log(max(0.5 * total, 1.0))
 
+    def free(self, effective: float) -> float | None:
+        del effective
+
     def explained(self, guard: str, count: str) -> str | None:
         if guard != "singular":
             return None

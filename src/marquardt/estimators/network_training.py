@@ -163,7 +163,8 @@ def keep_training(
     problem = task.problem(_alpha(estimator)) if with_posterior else None
     fitted.committee_ = _committee(network, runs.ranked[: estimator.ensemble_size], problem)
     fitted.result_, fitted.starts_, fitted.evidence_ = result, runs.starts, runs.best.evidence
-    fitted.history_, fitted.status_, fitted.message_ = result.history, result.status, result.message
+    fitted.history_, fitted.status_ = result.history, result.status
+    fitted.message_ = result.message if runs.best.evidence is None else runs.best.evidence.message
     fitted.n_iter_, fitted.loss_ = result.n_iter, result.cost / task.rows.total_weight
     fitted.loss_curve_ = task.losses(result)[1:].tolist()
     fitted.n_layers_, fitted.n_outputs_ = len(network.layers), network.n_outputs

@@ -105,7 +105,9 @@ def regressor_from_data(header: Mapping[str, Any], arrays: Mapping[str, np.ndarr
     regressor.evidence_ = None if evidence is None else evidence_from_data(evidence, arrays, result)
     regressor.x_scaler_, regressor.y_scaler_ = fitted.x, fitted.y
     regressor.result_, regressor.starts_ = result, Starts(starts)
-    regressor.history_, regressor.status_, regressor.message_ = result.history, result.status, result.message
+    regressor.history_, regressor.status_ = result.history, result.status
+    found = regressor.evidence_
+    regressor.message_ = result.message if found is None else found.message
     regressor.n_iter_ = result.n_iter
     regressor.n_layers_, regressor.n_outputs_ = len(fitted.network.layers), fitted.network.n_outputs
     regressor.out_activation_ = "identity"

@@ -72,7 +72,16 @@ def advice(record: FitRecord) -> list[str]:
             f"The network has more parameters ({record.n_params}) than there are training values "
             f"({n_train * n_targets}): use fewer --hidden units, --alpha or --early-stopping."
         )
-    useless = [e.name for e in record.effects if e.importance < 1e-3 and e.importance < 2 * e.sd + 1e-4]
+    if record.n_columns == 1:
+        said.append(
+            "There is one input column: for a dose response, kinetics or a peak try `marquardt curve`."
+        )
+    judged = record.train if record.held_out is None else record.held_out
+    useless = (
+        []
+        if judged.n_samples < FEW_ROWS
+        else [e.name for e in record.effects if e.importance < 1e-3 and e.importance < 2 * e.sd + 1e-4]
+    )
     if useless and len(useless) < len(record.effects):
         said.append(f"Without measurable effect on the predictions: try --drop {','.join(useless[:6])}.")
     return said

@@ -13,6 +13,7 @@ import numpy as np
 
 from marquardt._types import FloatArray
 from marquardt.estimators.fitted_network import FittedNetwork
+from marquardt.predictive_noise import VaryingNoise
 from marquardt.reports.text_report import number
 from marquardt.result import Iteration
 from marquardt.tables.columns import TableError, as_numbers, row_counters, target_values
@@ -21,6 +22,7 @@ from marquardt.tables.encoder import TableEncoder
 from marquardt.tables.findings import table_findings
 from marquardt.tables.fit_options import FitOptions
 from marquardt.tables.fit_record import ColumnEffect, EvidenceRecord, FitRecord, Outcome
+from marquardt.tables.remarks import remarks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -180,13 +182,14 @@ def fit_table(
         effects, notes = (), [*notes, "interrupted before the columns were judged: no importances"]
     together = columns_that_move_together(encoder, X[train])
     positions = np.flatnonzero(target_values(frame, targets)[1])
+    found = _found_of_noise(network, X[train], regressor, positions[train])
     record = FitRecord(
         source=source,
         targets=tuple(targets),
         units=tuple(options.units),
         n_columns=len(encoder.used),
         n_features=len(encoder.feature_names),
-        notes=(*notes, *encoder.decisions(), *replaced, *together),
+        notes=(*notes, *encoder.decisions(), *replaced, *together, *found),
         train=_outcome(network, X[train], y[train]),
         held_out=_outcome(network, X[held_out], y[held_out]) if len(held_out) else None,
         effects=_with_relevance(effects, encoder, regressor),
@@ -227,7 +230,25 @@ def _prepared(
         raise TableError(
             f"the table has {len(inputs)} rows with a target: at least {FEWEST_ROWS} are needed to fit"
         )
+    notes += remarks(inputs, targets, y[complete], np.flatnonzero(complete))
     return inputs, y[complete], notes
+
+
+def _found_of_noise(
+    network: FittedNetwork, X: FloatArray, regressor: LMRegressor, rows: np.ndarray
+) -> list[str]:
+    """What became of the noise that varies, and which rows a robust loss sets aside."""
+    said = []
+    if isinstance(network.committee.noise, VaryingNoise):
+        low, high = (float(np.sqrt(end)) for end in np.percentile(network.moments(X).noise[:, 0], [5, 95]))
+        said.append(f"the noise of the first target varies from {low:.3g} to {high:.3g} (90 % of the rows)")
+    if regressor.robust_ is not None:
+        named = (rows[np.flatnonzero(regressor.robust_.outliers().any(axis=1))] + 1).tolist()
+        listed = ", ".join(map(str, named[:12])) + (", ..." if len(named) > 12 else "")
+        said.append(
+            f"{len(named)} training rows are outliers and count little{f': {listed}' if named else ''}"
+        )
+    return said
 
 
 def _split(n_samples: int, options: FitOptions) -> tuple[np.ndarray, np.ndarray]:

@@ -265,8 +265,13 @@ def _training_section(record: FitRecord) -> str:
     if len(record.history) < 2:
         return ""
     columns = record.history.to_dict()
+    falls = (
+        "Cost and gradient fall in a healthy run."
+        if record.evidence is None
+        else "The penalty is found on the way, so the cost may rise from one iteration to the next."
+    )
     about = (
-        "Cost and gradient fall in a healthy run. The damping goes down where the linear model of the "
+        f"{falls} The damping goes down where the linear model of the "
         "network predicts well (gain ratio near 1), and up where it does not."
     )
     state = picture(plots.training_state(columns), "state of the training against iteration", about)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from marquardt import LMRegressor
 from marquardt.files.persistence import load
 from marquardt.tables.columns import TableError
 from marquardt.tables.fit_options import FitOptions
@@ -139,3 +140,14 @@ def test_remarks_on_logarithms_and_far_targets():
     assert "training rows are outliers" in notes
     few = fit_table(small_table().iloc[:12], ["answer"], FitOptions(hidden=(2,)))
     assert any("degrees of freedom are left" in note for note in few.record.evidence.notes)
+
+
+def test_a_path_is_a_checkpoint_and_no_other_file_is_touched(tmp_path):
+    X, y = np.linspace(-1, 1, 20)[:, None], np.linspace(0, 1, 20)
+    model = LMRegressor((2,), n_starts=2, random_state=0).fit(X, y, checkpoint=str(tmp_path / "run.ckpt"))
+    assert model.status_.converged and list(tmp_path.iterdir()) == []
+    mine = tmp_path / "mine.csv"
+    mine.write_text("x,y\n1,2\n")
+    with pytest.raises(ValueError, match="is no checkpoint, and is left as it is"):
+        LMRegressor((2,)).fit(X, y, checkpoint=mine)
+    assert mine.read_text() == "x,y\n1,2\n"

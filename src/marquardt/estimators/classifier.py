@@ -218,7 +218,7 @@ class LMClassifier(ClassifierMixin, BaseEstimator):
         *,
         groups: ArrayLike | None = None,
         callback: Callback | None = None,
-        checkpoint: Checkpoints | None = None,
+        checkpoint: Checkpoints | str | None = None,
     ) -> LMClassifier:
         """Train on inputs X (n_samples, n_features) and labels y (n_samples,), of any kind that can be
         sorted, or an indicator matrix (n_samples, n_labels) of zeros and ones.
@@ -232,7 +232,7 @@ class LMClassifier(ClassifierMixin, BaseEstimator):
             are all set aside or all trained on.
         callback : callable, optional
             As in `LMRegressor.fit`.
-        checkpoint : Checkpoint, optional
+        checkpoint : Checkpoint or path, optional
             A file to go on from after an interruption; takes a `random_state` that is a number.
 
         Raises

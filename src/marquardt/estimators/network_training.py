@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -120,7 +121,7 @@ def train(
     seeds: Sequence[np.random.SeedSequence],
     last: FloatArray | None,
     callback: Callback | None,
-    checkpoint: Checkpoints | None = None,
+    checkpoint: Checkpoints | str | os.PathLike[str] | None = None,
 ) -> Runs:
     """Train from every start of the estimator, printing what it asks for."""
     another = estimator.alpha is not None or estimator.early_stopping or task.penalty is not None
@@ -146,11 +147,20 @@ def train(
         n_jobs=estimator.n_jobs,
         callback=callback,
         after_each=after_each,
-        checkpoint=checkpoint,
+        checkpoint=_checkpoint(checkpoint),
     )
     if runs.best.result.status is Status.NO_FINITE_START:
         raise ValueError(f"training cannot start. {runs.best.result.message}")
     return runs
+
+
+def _checkpoint(given: Checkpoints | str | os.PathLike[str] | None) -> Checkpoints | None:
+    """A path stands for the checkpoint of that name."""
+    if isinstance(given, str | os.PathLike):
+        from marquardt.files.checkpoint import Checkpoint
+
+        return Checkpoint(given)
+    return given
 
 
 def keep_training(

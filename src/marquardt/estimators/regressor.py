@@ -265,7 +265,7 @@ class LMRegressor(Predictions, MultiOutputMixin, RegressorMixin, BaseEstimator):
         groups: ArrayLike | None = None,
         sigma: ArrayLike | None = None,
         callback: Callback | None = None,
-        checkpoint: Checkpoints | None = None,
+        checkpoint: Checkpoints | str | None = None,
     ) -> LMRegressor:
         """Train on inputs X (n_samples, n_features) and targets y (n_samples,) or (n_samples, n_outputs).
 
@@ -285,7 +285,7 @@ class LMRegressor(Predictions, MultiOutputMixin, RegressorMixin, BaseEstimator):
         callback : callable, optional
             Called with the `Iteration` record after the start and after every iteration; a true answer ends
             the training with the best so far.
-        checkpoint : Checkpoint, optional
+        checkpoint : Checkpoint or path, optional
             A file to go on from after an interruption; takes a `random_state` that is a number.
 
         Raises

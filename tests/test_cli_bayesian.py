@@ -151,3 +151,10 @@ def test_a_path_is_a_checkpoint_and_no_other_file_is_touched(tmp_path):
     with pytest.raises(ValueError, match="is no checkpoint, and is left as it is"):
         LMRegressor((2,)).fit(X, y, checkpoint=mine)
     assert mine.read_text() == "x,y\n1,2\n"
+
+
+def test_rows_unlike_the_training_rows_are_told():
+    model = fit_table(small_table(), ["answer"], FitOptions(hidden=(2,), max_iter=3))
+    assert not any("guesses" in note for note in model.predict_with_notes(small_table())[1])
+    far = small_table().iloc[:5].assign(dose=[1.0, 1.0, 1.0, 100.0, 1000.0])
+    assert any("'dose'" in note and "in 2 of these rows" in note for note in model.predict_with_notes(far)[1])

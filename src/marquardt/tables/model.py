@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from marquardt.files.checkpoint import Checkpoint
 
 FEWEST_ROWS = 4
+FAR_FROM_TRAINING = 5.0
+"""Standard deviations; few training values lie so far out themselves."""
 MOST_PARAMETERS = 50
 """Parameters for each training value from which on the user is told."""
 
@@ -80,7 +82,7 @@ class TableModel:
 
         X, notes = self.encoder.encode(frame)
         prediction = self.network.predict(X)
-        notes += self._scores_of(frame, prediction)
+        notes += self._far_from_training(X) + self._scores_of(frame, prediction)
         columns = dict(zip(self.targets, prediction.T, strict=True))
         if coverage is not None:
             columns |= self._intervals(X, coverage)
@@ -102,6 +104,19 @@ class TableModel:
             f"high_{name}": ends for name, ends in zip(self.targets, (moments.mean + half).T, strict=True)
         }
         return low | high
+
+    def _far_from_training(self, X: FloatArray) -> list[str]:
+        """A sentence for each numeric column whose values are unlike those of the training rows."""
+        distance, sentences = np.abs(self.network.x.transform(X)), []
+        features = zip(self.encoder.feature_names, self.encoder.feature_columns, distance.T, strict=True)
+        for feature, column, values in features:
+            count = int((values > FAR_FROM_TRAINING).sum())
+            if count and feature == column:  # no category
+                sentences.append(
+                    f"{column!r} is more than {FAR_FROM_TRAINING:g} standard deviations from the mean of the "
+                    f"training rows in {count} of these rows: predictions there are guesses"
+                )
+        return sentences
 
     def _scores_of(self, frame: pd.DataFrame, prediction: FloatArray) -> list[str]:
         """A sentence for each target that the table has too: how well it is predicted."""

@@ -123,7 +123,7 @@ def driver_parts(task: Task, problem: NetworkProblem, repeats: int) -> dict[str,
     second = problem.second_derivative(at, step)
     return {
         "forward + backward": typical(lambda: problem.linearize(w), repeats),
-        "gram": typical(lambda: Cholesky().prepare(at.jacobian, None, None, system), repeats),
+        "gram": typical(lambda: Cholesky().prepare(at.jacobian, None, None, system.release()), repeats),
         "factor": typical(lambda: system.factorize(damping), repeats),
         "solve": typical(lambda: factor.solve(at.residual, None, at.gradient), repeats),
         "2nd derivative": typical(lambda: problem.second_derivative(at, step), repeats),

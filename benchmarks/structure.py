@@ -76,7 +76,7 @@ def structured(case: str) -> Callable[[], float]:
     def iterate() -> float:
         nonlocal system
         at = problem.linearize(w)
-        system = solver.prepare(at.jacobian, None, None, system)
+        system = solver.prepare(at.jacobian, None, None, None if system is None else system.release())
         step = system.factorize(DAMPING).solve(at.residual, None, at.gradient)
         return problem.cost(w + step)
 

@@ -33,7 +33,9 @@ def by_adam(model: eqx.Module, X: np.ndarray, y: np.ndarray, n_steps: int) -> eq
 
     @eqx.filter_jit
     def advance(model, state, X, y):
-        loss = lambda model: jnp.mean((jax.vmap(model)(X) - y) ** 2)  # noqa: E731
+        def loss(model):
+            return jnp.mean((jax.vmap(model)(X) - y) ** 2)
+
         updates, state = optimizer.update(eqx.filter_grad(loss)(model), state)
         return eqx.apply_updates(model, updates), state
 

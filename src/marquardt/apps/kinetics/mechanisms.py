@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,8 @@ def _substrate(X: Any) -> tuple[Any, Any]:
 
 def _rate(X: Any, vmax: Any, km: Any, kic: Any, kiu: Any) -> tuple[Any, Any, Any, Any]:
     """v, and v/denominator with the factors of Km and S in it."""
-    S, I = _substrate(X)  # noqa: E741 (the field's letter)
-    competitive, uncompetitive = 1 + I / kic, 1 + I / kiu
+    S, inhibitor = _substrate(X)
+    competitive, uncompetitive = 1 + inhibitor / kic, 1 + inhibitor / kiu
     denominator = km * competitive + S * uncompetitive
     v = vmax * S / denominator
     return v, v / denominator, competitive, uncompetitive
@@ -36,39 +37,66 @@ def _rate(X: Any, vmax: Any, km: Any, kic: Any, kiu: Any) -> tuple[Any, Any, Any
 
 def _gradient(X: Any, vmax: Any, km: Any, kic: Any, kiu: Any) -> tuple[Any, Any, Any, Any]:
     """∂v/∂ vmax, km, kic, kiu."""
-    S, I = _substrate(X)  # noqa: E741
+    S, inhibitor = _substrate(X)
     v, share, competitive, _ = _rate(X, vmax, km, kic, kiu)
-    return v / vmax, -share * competitive, share * km * I / kic**2, share * S * I / kiu**2
+    return v / vmax, -share * competitive, share * km * inhibitor / kic**2, share * S * inhibitor / kiu**2
 
 
 def _positive(value: float, instead: float) -> float:
     return value if np.isfinite(value) and value > 0 else instead
 
 
-def _guess(kind: str) -> Callable[[Array, Array], Array]:
+@dataclass(frozen=True)
+class _Term:
+    """A column of Hanes' plane whose coefficient holds an inhibition constant."""
+
+    column: Callable[[Array, Array], Array]
+    """Of S and the inhibitor's concentration."""
+    over: Callable[[float, float], float]
+    """The constant times the coefficient, of Km and Vmax."""
+    typical: Callable[[Array, Array], float]
+    """A constant to begin with where the plane gives none."""
+
+
+def _inhibitors_median(S: Array, inhibitor: Array) -> float:
+    del S
+    return float(np.median(inhibitor[inhibitor > 0])) if (inhibitor > 0).any() else 1.0
+
+
+_FREE = _Term(lambda S, inhibitor: inhibitor, lambda km, vmax: km / vmax, _inhibitors_median)
+"""On the free enzyme: I Km/(Vmax Kic)."""
+_BOUND = _Term(lambda S, inhibitor: S * inhibitor, lambda km, vmax: 1 / vmax, _inhibitors_median)
+"""On the complex: S I/(Vmax Kiu)."""
+_EXCESS = _Term(lambda S, inhibitor: S * S, lambda km, vmax: 1 / vmax, lambda S, inhibitor: float(S.max()))
+"""Of the substrate: S²/(Vmax Ki)."""
+
+
+def _each(constants: list[float]) -> list[float]:
+    return constants
+
+
+def _geometric_mean(constants: list[float]) -> list[float]:
+    return [float(np.exp(np.mean(np.log(constants))))]
+
+
+def _guess(
+    *terms: _Term, constants: Callable[[list[float]], list[float]] = _each
+) -> Callable[[Array, Array], Array]:
     """Starts by Hanes' plane S/v = (Km + S + Km I/Kic + S I/Kiu + S²/Ki) / Vmax."""
 
     def one(X: Array, v: Array) -> list[float]:
-        S, I = _substrate(X)  # noqa: E741
-        I = I + 0.0 * S  # noqa: E741
-        terms = {
-            "michaelis_menten": [], "competitive": [I], "uncompetitive": [S * I],
-            "noncompetitive": [I, S * I], "mixed": [I, S * I], "substrate_inhibition": [S * S],
-        }[kind]  # fmt: skip
-        c = hanes_plane([np.ones_like(S), S, *terms], S, v)
+        S, concentration = _substrate(X)
+        inhibitor = np.broadcast_to(concentration, np.shape(S))
+        columns = [term.column(S, inhibitor) for term in terms]
+        c = hanes_plane([np.ones_like(S), S, *columns], S, v)
         level, slope, *more = np.zeros(2 + len(terms)) if c is None else c
         vmax = _positive(1 / slope if slope else np.nan, 1.2 * float(np.abs(v).max()) or 1.0)
         km = _positive(level * vmax, float(np.median(S[S > 0])) if (S > 0).any() else 1.0)
-        typical = float(np.median(I[I > 0])) if (I > 0).any() else 1.0
-        # coefficients of I: Km/(Vmax Kic); of S·I: 1/(Vmax Kiu); of S²: 1/(Vmax Ki)
-        ratios = [np.divide(km if term is I else 1.0, vmax * k) if k else np.nan
-                  for term, k in zip(terms, more, strict=True)]  # fmt: skip
-        constants = [
-            _positive(r, typical if kind != "substrate_inhibition" else float(S.max())) for r in ratios
+        found = [
+            _positive(term.over(km, vmax) / k if k else np.nan, term.typical(S, inhibitor))
+            for term, k in zip(terms, more, strict=True)
         ]
-        if kind == "noncompetitive":
-            constants = [float(np.sqrt(constants[0] * constants[1]))]
-        return [vmax, km, *constants]
+        return [vmax, km, *constants(found)]
 
     return lambda X, Y: np.array([one(X, v) for v in Y])
 
@@ -91,23 +119,23 @@ def _noncompetitive_gradient(X: Any, vmax: Any, km: Any, ki: Any) -> list[Any]:
 _RATE = "vmax S / "
 _LAWS = [
     Curve(lambda S, vmax, km: vmax * S / (km + S), ("vmax", "km"),
-          lambda S, vmax, km: [S / (km + S), -vmax * S / (km + S) ** 2], _guess("michaelis_menten"),
+          lambda S, vmax, km: [S / (km + S), -vmax * S / (km + S) ** 2], _guess(),
           name="michaelis_menten", formula=f"{_RATE}(km + S)", n_columns=1, least_x=0.0),
     Curve(lambda X, vmax, km, ki: _rate(X, vmax, km, ki, np.inf)[0], ("vmax", "km", "ki"),
-          lambda X, vmax, km, ki: _gradient(X, vmax, km, ki, np.inf)[:3], _guess("competitive"),
+          lambda X, vmax, km, ki: _gradient(X, vmax, km, ki, np.inf)[:3], _guess(_FREE),
           name="competitive", formula=f"{_RATE}(km (1 + I/ki) + S)", n_columns=2, least_x=0.0),
     Curve(lambda X, vmax, km, ki: _rate(X, vmax, km, np.inf, ki)[0], ("vmax", "km", "ki"),
           lambda X, vmax, km, ki: [_gradient(X, vmax, km, np.inf, ki)[k] for k in (0, 1, 3)],
-          _guess("uncompetitive"),
+          _guess(_BOUND),
           name="uncompetitive", formula=f"{_RATE}(km + S (1 + I/ki))", n_columns=2, least_x=0.0),
     Curve(lambda X, vmax, km, ki: _rate(X, vmax, km, ki, ki)[0], ("vmax", "km", "ki"),
-          _noncompetitive_gradient, _guess("noncompetitive"),
+          _noncompetitive_gradient, _guess(_FREE, _BOUND, constants=_geometric_mean),
           name="noncompetitive", formula=f"{_RATE}((km + S) (1 + I/ki))", n_columns=2, least_x=0.0),
     Curve(lambda X, vmax, km, kic, kiu: _rate(X, vmax, km, kic, kiu)[0], ("vmax", "km", "kic", "kiu"),
-          _gradient, _guess("mixed"),
+          _gradient, _guess(_FREE, _BOUND),
           name="mixed", formula=f"{_RATE}(km (1 + I/kic) + S (1 + I/kiu))", n_columns=2, least_x=0.0,
           special_cases=("competitive", "uncompetitive", "noncompetitive")),
-    Curve(_excess, ("vmax", "km", "ki"), _excess_gradient, _guess("substrate_inhibition"),
+    Curve(_excess, ("vmax", "km", "ki"), _excess_gradient, _guess(_EXCESS),
           name="substrate_inhibition", formula=f"{_RATE}(km + S (1 + S/ki))", n_columns=1, least_x=0.0,
           special_cases=("michaelis_menten",)),
 ]  # fmt: skip

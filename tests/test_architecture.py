@@ -25,7 +25,10 @@ FILES = {
 GROUND, STRUCTURE, PARTS, DRIVER, FITS, FACES, COMMAND = range(7)
 FLOORS = {
     **dict.fromkeys(["_types", "_checks", "_memory", "_lapack", "atomic_file", "blas_threads"], GROUND),
-    **dict.fromkeys(["gram", "cogram", "column_forms", "jacobian", "models", "output_seed"], STRUCTURE),
+    **dict.fromkeys(
+        ["gram", "cogram", "column_forms", "jacobian", "models", "output_seed", "streamed_jacobian"],
+        STRUCTURE,
+    ),
     **dict.fromkeys(["linsolve", "damping", "losses", "output_ridge", "problem", "residual_problem"], PARTS),
     **dict.fromkeys(
         [

@@ -36,6 +36,14 @@ class OutputSeed:
             return self.values * u
         return np.einsum("kjn,kn->jn", self.values, u)
 
+    def times_rows(self, rows: FloatArray) -> FloatArray:
+        """(∂r/∂z) ∂z/∂b as one matrix (K·N, q), for ∂z/∂b (K, N, q)."""
+        if self.values.ndim == 3:
+            rows = np.einsum("kjn,jnq->knq", self.values, rows)
+        elif not (self.values == 1.0).all():
+            rows = rows * self.values[:, :, None]
+        return rows.reshape(-1, rows.shape[-1])
+
     def cotangents(self, part: slice, residuals: slice = slice(None)) -> FloatArray:
         """∂r_k/∂z of the samples in `part`, (residuals, samples, K)."""
         chosen = range(self.n_outputs)[residuals]

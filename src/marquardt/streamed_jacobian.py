@@ -92,7 +92,7 @@ class StreamedJacobian(ABC):
 
     def cogram(self, weights: FloatArray | None = None, out: FloatArray | None = None) -> FloatArray:
         n, p = self.shape
-        matrix = self._fill(self.scratch.table("rows", n, p))
+        matrix = self.fill(self.scratch.table("rows", n, p))
         if weights is not None:
             matrix *= np.sqrt(weights)
         out = np.empty((n, n)) if out is None else out
@@ -122,9 +122,10 @@ class StreamedJacobian(ABC):
                 yield rows[0, : part.stop - part.start]
 
     def dense(self) -> FloatArray:
-        return self._fill(np.empty(self.shape))
+        return self.fill(np.empty(self.shape))
 
-    def _fill(self, matrix: FloatArray) -> FloatArray:
+    def fill(self, matrix: FloatArray) -> FloatArray:
+        """J written into `matrix` (K·N, p), whose rows are contiguous."""
         table = matrix.reshape(self.model.n_outputs, self.model.n_samples, -1)
         for rows, part in self.blocks():
             table[:, part] = rows[:, : part.stop - part.start]

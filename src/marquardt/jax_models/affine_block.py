@@ -6,6 +6,7 @@ well.  For a squared error they can be solved again at every trial point (variab
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,6 @@ import numpy as np
 from marquardt._lapack import dposv, dsyrk
 from marquardt._types import FloatArray, IntArray
 from marquardt.jax_models.model_on_data import ModelOnData
-from marquardt.output_seed import OutputSeed
 
 _MOST_LEAVES = 16
 """Leaves tried, from the last one on: a trial costs four passes."""
@@ -43,27 +43,26 @@ class AffineBlock:
             entries = _entries(model, together)
             if _pays(model, len(entries)) and _is_affine(model, near, entries, rng):
                 chosen = together
-        return cls(tuple(chosen), _entries(model, chosen)) if chosen else None
+        return cls.at(model, chosen) if chosen else None
+
+    @classmethod
+    def at(cls, model: ModelOnData, leaves: Sequence[int]) -> AffineBlock:
+        """The block of these leaves."""
+        return cls(tuple(leaves), _entries(model, leaves))
 
     def step(
         self,
         w: FloatArray,
-        seed: OutputSeed,
-        residual: FloatArray,
-        rows: FloatArray,
+        terms: Sequence[tuple[FloatArray, FloatArray]],
         prior: FloatArray | None,
         damping: float | FloatArray,
     ) -> FloatArray | None:
-        """b (q,) of (ΦᵀΦ + S₀ + λD) b = −(Φᵀr + S₀w); `rows` are ∂z/∂b (K, N, q), Φ = seed · rows."""
+        """b (q,) of (ΣΦᵀΦ + S₀ + λD) b = −(ΣΦᵀr + S₀w), for terms of Φ = ∂r/∂b (n, q) and r (n,)."""
         q = len(self.entries)
-        if seed.values.ndim == 3:
-            phi = np.einsum("kjn,jnq->knq", seed.values, rows)
-        else:
-            phi = rows if (seed.values == 1.0).all() else rows * seed.values[:, :, None]
-        phi = phi.reshape(-1, q)
-        matrix = np.empty((q, q))
-        dsyrk(1.0, phi.T, beta=0.0, c=matrix.T, lower=1, overwrite_c=1)
-        rhs = phi.T @ residual
+        matrix, rhs = np.zeros((q, q)), np.zeros(q)
+        for phi, residual in terms:
+            dsyrk(1.0, phi.T, beta=1.0, c=matrix.T, lower=1, overwrite_c=1)
+            rhs += phi.T @ residual
         matrix.ravel()[:: q + 1] += damping
         if prior is not None:
             matrix.ravel()[:: q + 1] += prior[self.entries]
@@ -74,7 +73,7 @@ class AffineBlock:
         return None if info else -step
 
 
-def _entries(model: ModelOnData, leaves: list[int]) -> IntArray:
+def _entries(model: ModelOnData, leaves: Sequence[int]) -> IntArray:
     trained = model.functions.formula.layout.trained
     parts = [np.arange(trained[leaf].block.start, trained[leaf].block.stop) for leaf in leaves]
     return np.concatenate(parts) if parts else np.zeros(0, dtype=int)

@@ -19,11 +19,12 @@ from marquardt.jax_models.transforms import Transform
 from marquardt.jax_models.warm_up import WarmUp
 from marquardt.lm import minimize
 from marquardt.losses import LossOf, squared_error
-from marquardt.result import Result, Status
+from marquardt.result import Result
+from marquardt.run_outcome import RunOutcome
 
 
 @dataclass(frozen=True)
-class ModelFit:
+class ModelFit(RunOutcome):
     """A model fitted by `fit`."""
 
     model: Any
@@ -39,22 +40,6 @@ class ModelFit:
     def params(self) -> Any:
         """The fitted parameters as a tree (of a pair (function, params), the second)."""
         return self.tree.restore(self.result.w)
-
-    @property
-    def cost(self) -> float:
-        return self.result.cost
-
-    @property
-    def status(self) -> Status:
-        return self.result.status
-
-    @property
-    def message(self) -> str:
-        return "\n".join([self.result.message, *(f"Note: {note}." for note in self.notes)])
-
-    @property
-    def success(self) -> bool:
-        return self.result.success
 
 
 def fit(

@@ -17,12 +17,13 @@ from marquardt.least_squares_fit import LeastSquaresFit
 from marquardt.linsolve import QR
 from marquardt.lm import minimize
 from marquardt.method import Geodesic
-from marquardt.result import Result, Status
+from marquardt.result import Result
+from marquardt.run_outcome import RunOutcome
 from marquardt.stopping import Stopping
 
 
 @dataclass(frozen=True)
-class ParameterFit:
+class ParameterFit(RunOutcome):
     """Parameters fitted by `least_squares`."""
 
     params: Any
@@ -32,22 +33,6 @@ class ParameterFit:
     notes: tuple[str, ...]
     """What the user should know: parameters without influence, memory."""
     problem: PytreeProblem = field(repr=False)
-
-    @property
-    def cost(self) -> float:
-        return self.result.cost
-
-    @property
-    def status(self) -> Status:
-        return self.result.status
-
-    @property
-    def message(self) -> str:
-        return "\n".join([self.result.message, *(f"Note: {note}." for note in self.notes)])
-
-    @property
-    def success(self) -> bool:
-        return self.result.success
 
     def statistics(self) -> LeastSquaresFit:
         """Covariance, standard errors, correlations and a summary, of the parameters free of bounds."""

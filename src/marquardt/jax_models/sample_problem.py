@@ -104,7 +104,7 @@ class SampleProblem:
             return w
         seed, residual = OutputSeed(self.loss.seed(z), len(z)), self.loss.residual(z).ravel()
         own_damping = damping if scale is None else damping * scale[block.entries]
-        step = block.step(w, seed, residual, rows, self.prior, own_damping)
+        step = block.step(w, [(seed.times_rows(rows), residual)], self.prior, own_damping)
         if step is None:
             return w
         resolved = w.copy()
@@ -114,8 +114,12 @@ class SampleProblem:
         if not (self.loss.linear or self._cost_of(new_z, resolved) < self._cost_of(z, w)):
             return w  # no descent is guaranteed
         resolved.flags.writeable = False
-        self._latest = (resolved, new_z)
+        self.remember(resolved, new_z)
         return resolved
+
+    def remember(self, w: FloatArray, z: FloatArray) -> None:
+        """Z (K, N) at w, known from elsewhere; neither array may change any more."""
+        self._latest = (w, z)
 
     def _jacobian(self, w: FloatArray, seed: OutputSeed) -> Jacobian:
         if self.model.is_small:

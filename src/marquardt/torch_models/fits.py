@@ -16,6 +16,7 @@ from marquardt.blas_threads import one_thread_if_small
 from marquardt.lm import minimize
 from marquardt.losses import LossOf, squared_error
 from marquardt.result import Result, Status
+from marquardt.run_outcome import RunOutcome
 from marquardt.torch_models.device import device_of
 from marquardt.torch_models.device_cholesky import DeviceCholesky
 from marquardt.torch_models.module_checks import influence_notes, input_notes, start_notes
@@ -27,7 +28,7 @@ from marquardt.torch_models.warm_up import WarmUp
 
 
 @dataclass(frozen=True)
-class ModuleFit:
+class ModuleFit(RunOutcome):
     """A module fitted by `fit_module`."""
 
     module: nn.Module
@@ -38,23 +39,6 @@ class ModuleFit:
     """What the user should know: parameters without influence, memory, precision."""
     problem: ModuleProblem = field(repr=False)
     layout: ParameterLayout = field(repr=False)
-
-    @property
-    def cost(self) -> float:
-        """Of `result.w`; the module may hold them rounded to its own precision."""
-        return self.result.cost
-
-    @property
-    def status(self) -> Status:
-        return self.result.status
-
-    @property
-    def message(self) -> str:
-        return "\n".join([self.result.message, *(f"Note: {note}." for note in self.notes)])
-
-    @property
-    def success(self) -> bool:
-        return self.result.success
 
 
 @torch.inference_mode(False)  # whose tensors could not be differentiated

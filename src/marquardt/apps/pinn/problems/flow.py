@@ -1,0 +1,53 @@
+"""Kovasznay's flow: the stationary Navier-Stokes equations behind a grid, in closed form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from marquardt.apps.pinn.domain import Box
+from marquardt.apps.pinn.groups import Boundary, Interior
+from marquardt.apps.pinn.network import Dense
+from marquardt.apps.pinn.pde import PDE
+from marquardt.apps.pinn.point import Point
+from marquardt.apps.pinn.problems.ready import Ready
+from marquardt.apps.pinn.sampling import Grid, Sobol
+
+
+def kovasznay(reynolds: float = 40.0, n: int = 1500) -> Ready:
+    """Fields u, v, p with u·∇u = −∇p + Δu/Re, div u = 0 (Kovasznay 1948); p is fixed at one corner."""
+    rate = reynolds / 2 - np.sqrt(reynolds**2 / 4 + 4 * np.pi**2)
+
+    def equations(at: Point) -> Any:
+        return (
+            at.u * at.u_x + at.v * at.u_y + at.p_x - at.laplacian("u") / reynolds,
+            at.u * at.v_x + at.v * at.v_y + at.p_y - at.laplacian("v") / reynolds,
+            at.u_x + at.v_y,
+        )
+
+    def velocity(at: Point) -> Any:
+        grown = jnp.exp(rate * at.x)
+        return (
+            at.u - 1 + grown * jnp.cos(2 * jnp.pi * at.y),
+            at.v - rate / (2 * jnp.pi) * grown * jnp.sin(2 * jnp.pi * at.y),
+        )
+
+    def pressure(at: Point) -> Any:
+        return at.p - 0.5 * (1 - jnp.exp(2 * rate * at.x))
+
+    return Ready(
+        f"Kovasznay's flow, Reynolds number {reynolds:g}",
+        PDE(
+            Box.of(x=(-0.5, 1.0), y=(-0.5, 1.5)),
+            [
+                Interior(equations, n=n, sampling=Sobol()),
+                Boundary(velocity, n=200, sampling=Grid()),
+                Boundary(pressure, ("x_max",), n=20, sampling=Grid(), name="outlet pressure"),
+            ],
+            fields=("u", "v", "p"),
+        ),
+        lambda x, y: 1 - np.exp(rate * x) * np.cos(2 * np.pi * y),
+        Dense((32, 32)),
+    )

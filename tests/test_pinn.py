@@ -1,0 +1,447 @@
+"""Differential equations by networks: derivatives, groups, weights, and solutions against closed forms."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+pytest.importorskip("jax")
+import jax.numpy as jnp
+
+from marquardt import Status
+from marquardt.apps.pinn import (
+    PDE,
+    Balanced,
+    Boundary,
+    Box,
+    Causal,
+    Conservation,
+    Data,
+    Dense,
+    GaussLegendre,
+    Grid,
+    Interior,
+    LatinHypercube,
+    Periodic,
+    Point,
+    ResidualAdaptive,
+    Sobol,
+    Uniform,
+    initial,
+    solve,
+)
+from marquardt.apps.pinn.field_model import FieldModel
+from marquardt.apps.pinn.problems import allen_cahn_reference, burgers_reference
+from marquardt.apps.pinn.samples import Samples
+from marquardt.apps.pinn.weighting import GroupState
+from marquardt.jax_models import double_precision
+
+SQUARE = Box.of(x=(0, 1), t=(0, 2))
+
+
+class Known:
+    """A "network" that is a known function, so that residuals have closed forms."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def start(self, box, n_fields, rng):
+        return {"amplitude": 1.0}
+
+    def value(self, params, x, box):
+        return params["amplitude"] * jnp.atleast_1d(self.function(*x))
+
+
+def residual(group, function, box=SQUARE, fields=("u",)):
+    """r (n, k) of a group where the fields are a known function."""
+    pde = PDE(box, [group], fields=fields)
+    model = pde.model(Known(function))
+    samples = Samples(pde, model)
+    params = model.start({}, np.random.default_rng(0))
+    name = next(iter(samples.places))
+    return samples.residual(name, params), samples.places[name]
+
+
+# -- the point ---------------------------------------------------------------------------------------
+
+X, T = 0.7, 1.3
+DERIVATIVES = {
+    "u": np.sin(2 * X) * np.exp(T),
+    "u_x": 2 * np.cos(2 * X) * np.exp(T),
+    "u_t": np.sin(2 * X) * np.exp(T),
+    "u_xx": -4 * np.sin(2 * X) * np.exp(T),
+    "u_xt": 2 * np.cos(2 * X) * np.exp(T),
+    "u_tx": 2 * np.cos(2 * X) * np.exp(T),
+    "u_xxx": -8 * np.cos(2 * X) * np.exp(T),
+    "u_xxxx": 16 * np.sin(2 * X) * np.exp(T),
+    "u_xxt": -4 * np.sin(2 * X) * np.exp(T),
+    "u_tttt": np.sin(2 * X) * np.exp(T),
+    "v_xx": 2 * T,
+    "v_tt": 0.0,
+    "x": X,
+    "nu": 3.0,
+}
+
+
+@pytest.mark.parametrize("name", DERIVATIVES)
+def test_derivatives_by_name(name):
+    with double_precision():
+        at = Point(
+            lambda p: jnp.stack([jnp.sin(2 * p[0]) * jnp.exp(p[1]), p[0] ** 2 * p[1]]),
+            ("x", "t"),
+            ("u", "v"),
+            jnp.array([X, T]),
+            {"nu": 3.0},
+        )
+        assert float(getattr(at, name)) == pytest.approx(DERIVATIVES[name], rel=1e-12, abs=1e-12)
+
+
+def test_coordinates_with_numbers_in_their_names():
+    with double_precision():
+        at = Point(
+            lambda p: jnp.atleast_1d(p[0] ** 3 * p[1] ** 2), ("x1", "x2"), ("u",), jnp.array([2.0, 3.0])
+        )
+        assert float(at.u_x1x1) == 6 * 2 * 9 and float(at.u_x1x2) == 3 * 4 * 2 * 3
+        assert float(at.laplacian()) == 6 * 2 * 9 + 2 * 8 and float(at.laplacian("u", ("x2",))) == 2 * 8
+
+
+@pytest.mark.parametrize("name", ["w", "u_z", "w_x", "u_"])
+def test_a_name_that_is_not_there(name):
+    at = Point(lambda p: p[:1], ("x", "t"), ("u",), jnp.zeros(2))
+    if name == "u_":
+        assert at.u_ == at.u
+    else:
+        with pytest.raises(AttributeError, match="coordinates x, t; fields u; derivatives such as u_x"):
+            getattr(at, name)
+
+
+# -- places ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "sampling", [Uniform(), LatinHypercube(), Sobol(), Grid(), GaussLegendre(), ResidualAdaptive()], ids=repr
+)
+@pytest.mark.parametrize(("n", "dimension"), [(1, 1), (49, 2), (100, 1), (64, 3)])
+def test_points_are_in_the_cube_and_as_many_as_asked(sampling, n, dimension):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        points = sampling.unit(n, dimension, np.random.default_rng(0))
+    assert points.shape == (n, dimension)
+    assert (points >= 0).all() and (points <= 1).all()
+
+
+def test_adaptive_sampling_prefers_large_residuals_and_draws_no_point_twice():
+    sizes = np.array([1.0] * 900 + [50.0] * 100)
+    chosen = ResidualAdaptive().chosen(sizes, 200, np.random.default_rng(0))
+    assert len(set(chosen)) == 200 and (chosen >= 900).mean() > 0.3
+    assert len(ResidualAdaptive().chosen(np.zeros(50), 20, np.random.default_rng(0))) == 20
+
+
+# -- groups ------------------------------------------------------------------------------------------
+
+
+def test_the_equation_at_a_solution_is_zero():
+    r, places = residual(Interior(lambda at: at.u_t - at.u_xx, n=50), lambda x, t: jnp.exp(-t) * jnp.sin(x))
+    assert np.abs(r).max() < 1e-14 and places.shape == (50, 2)
+
+
+def test_a_system_of_fields():
+    group = Interior(lambda at: (at.u_x - at.v_t, at.u_t), n=5)
+    r, _ = residual(group, lambda x, t: jnp.stack([x**2, 2 * x * t]), fields=("u", "v"))
+    np.testing.assert_allclose(r, 0.0, atol=1e-14)
+
+
+def test_boundary_points_lie_on_their_faces():
+    r, places = residual(Boundary(lambda at: at.u - at.x, ("x_min", "t_max"), n=11), lambda x, t: x)
+    assert np.abs(r).max() == 0 and len(places) == 11
+    assert ((places[:, 0] == 0) | (places[:, 1] == 2)).all() and (places[:, 0] == 0).sum() == 6
+    _, places = residual(initial(lambda at: at.u, n=7), lambda x, t: x)
+    assert (places[:, 1] == 0).all()
+    _, places = residual(Boundary(lambda at: at.u, n=8), lambda x, t: x)
+    assert ((places == SQUARE.lower) | (places == SQUARE.upper)).any(axis=1).all()
+
+
+def test_the_boundary_of_an_interval_is_its_two_ends():
+    _, places = residual(Boundary(lambda at: at.u, n=2), lambda x: x, Box.of(x=(1, 3)))
+    assert places.ravel().tolist() == [1, 3]
+
+
+def test_periodic_compares_the_ends():
+    r, _ = residual(Periodic("x", order=1, n=4), lambda x, t: x**2 + 0 * t)
+    np.testing.assert_allclose(r, np.tile([-1.0, -2.0], (4, 1)))
+
+
+def test_conservation_integrates():
+    group = Conservation(lambda at: at.u, lambda at: at.t / 3, over=("x",), n=5)
+    r, places = residual(group, lambda x, t: x**2 * t)
+    assert np.abs(r).max() < 1e-14 and (places[:, 0] == 0).all()
+    whole = Conservation(lambda at: at.u, lambda at: 2.0 / 3, over=("x", "t"), nodes=8)
+    assert np.abs(residual(whole, lambda x, t: x**2 * t)[0]).max() < 1e-14
+
+
+def test_data_are_compared_with_the_field():
+    r, _ = residual(Data({"x": [0.0, 1.0], "t": 1.0}, [0.5, 0.5]), lambda x, t: x * t)
+    np.testing.assert_allclose(r.ravel(), [-0.5, 0.5])
+
+
+INTERIOR = Interior(lambda at: at.u_t - at.u_xx, n=20)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Box.of(x=(1, 0)), "two finite numbers, the lower one first"),
+        (lambda: Box.of(x=(0, np.inf)), "two finite numbers"),
+        (lambda: Box.of(), "at least one coordinate"),
+        (lambda: Box.of(x_1=(0, 1)), "underscore"),
+        (lambda: Boundary(lambda at: at.u, n=0), "group 'boundary': n=0 must be an integer >= 1"),
+        (lambda: residual(Boundary(lambda at: at.u, n=3), lambda x, t: x), "n=3 points do not reach 4 faces"),
+        (
+            lambda: residual(Boundary(lambda at: at.u, "z_min"), lambda x, t: x),
+            "no face 'z_min'; there are x_min",
+        ),
+        (lambda: Interior(lambda at: at.u, weight=-1.0), "weight=-1.0 must be a positive finite number"),
+        (
+            lambda: residual(Interior(lambda at: jnp.ones(3)), lambda x, t: x),
+            r"'interior' returns .* shape \(3,\)",
+        ),
+        (
+            lambda: residual(Data([[0.5, 3.0]], [1.0]), lambda x, t: x),
+            "1 of 1 points of group 'data' lie outside",
+        ),
+        (lambda: residual(Data([[0.5, 1.0]], [1.0, 2.0]), lambda x, t: x), "1 points, but 2 values"),
+        (lambda: Data([[0.5, 1.0]], [np.nan]), "1 values are not finite"),
+        (lambda: Data(np.zeros((0, 2)), []), "need one a point"),
+        (lambda: residual(Data([0.5], [1.0]), lambda x, t: x), "columns x, t"),
+        (lambda: PDE(SQUARE, []), "groups is empty"),
+        (lambda: PDE(SQUARE, [INTERIOR], fields=("x",)), "different names"),
+        (lambda: PDE(SQUARE, [INTERIOR], fields=("u_1",)), "underscore"),
+        (lambda: PDE(SQUARE, [INTERIOR], unknowns={"moved": 1.0}), "a method of a point"),
+        (lambda: PDE(SQUARE, [INTERIOR], positive=("k",)), "must be among the unknowns"),
+        (lambda: Dense(()), "widths >= 1"),
+        (lambda: Dense((3,), "relu"), "activation='relu' must be one of"),
+        (lambda: solve(PDE(SQUARE, [INTERIOR]), Dense((3,), periodic=("z",))), "no coordinate 'z'"),
+        (lambda: solve(PDE(SQUARE, [INTERIOR], hard=lambda at, n: jnp.ones(2)), (3,)), "one value a field"),
+        (lambda: solve(PDE(SQUARE, [INTERIOR]), (3,), patience=0), "patience=0"),
+    ],
+)
+def test_bad_input_is_named(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_an_equation_with_a_name_that_is_not_there():
+    with pytest.raises(AttributeError, match="no 'w_xx' at a point"):
+        solve(PDE(SQUARE, [Interior(lambda at: at.w_xx, n=5)]), (3,))
+
+
+# -- weights -----------------------------------------------------------------------------------------
+
+
+def test_causal_weights_are_those_of_the_paper():
+    points = np.stack([np.zeros(4), np.array([0.0, 1.0, 1.0, 2.0])], axis=1)
+    group = GroupState(2.0, points, np.array([[0.1], [0.2], [0.4], [0.5]]), None)
+    weights = Causal(tolerance=3.0, slabs=2).weights({"interior": group})["interior"]
+    first = np.exp(-3.0 * 0.1**2)  # slab 0 holds t = 0 only, the middle belongs to slab 1
+    np.testing.assert_allclose(weights, [2.0, 2.0 * first, 2.0 * first, 2.0 * first])
+
+
+def test_balanced_weights_even_out_the_rows():
+    groups = {
+        "a": GroupState(1.0, np.zeros((2, 2)), np.ones((2, 1)), np.array([4.0, 4.0])),
+        "b": GroupState(3.0, np.zeros((1, 2)), np.ones((1, 1)), np.array([1.0])),
+    }
+    weights = Balanced().weights(groups)
+    np.testing.assert_allclose(weights["a"], 1.0)
+    np.testing.assert_allclose(weights["b"], 12.0)
+
+
+# -- solutions ---------------------------------------------------------------------------------------
+
+OSCILLATOR = PDE(
+    Box.of(x=(0, 3)),
+    [
+        Interior(lambda at: at.u_xx + at.u, n=40, sampling=Grid()),
+        Boundary(lambda at: at.u - jnp.cos(at.x), n=2),
+    ],
+)
+HEAT = PDE(
+    Box.of(x=(0, 1), t=(0, 1)),
+    [Interior(lambda at: at.u_t - 0.25 * at.u_xx, n=150, sampling=Sobol())],
+    hard=lambda at, n: jnp.sin(jnp.pi * at.x) + at.t * at.x * (1 - at.x) * n,
+)
+
+
+def heat(x, t):
+    return np.exp(-(np.pi**2) * t / 4) * np.sin(np.pi * x)
+
+
+@pytest.fixture(scope="module")
+def oscillator():
+    return solve(OSCILLATOR, (10,), max_iter=120)
+
+
+def test_an_oscillator_to_eight_digits(oscillator):
+    assert oscillator.error(lambda x: np.cos(x)) < 1e-8
+    assert oscillator.error(lambda x: np.cos(x), relative=False) < 1e-8
+
+
+def test_derivatives_of_a_solution(oscillator):
+    x = np.linspace(0, 3, 7)
+    found = oscillator.predict({"x": x}, ["u", "u_x", "u_xx"])
+    np.testing.assert_allclose(found["u_x"], -np.sin(x), atol=1e-7)
+    np.testing.assert_allclose(found["u_xx"], -found["u"], atol=1e-6)
+    assert oscillator(x=np.zeros((2, 3))).shape == (2, 3)
+
+
+def test_the_message_names_groups_and_sizes(oscillator):
+    assert "interior" in oscillator.message and "boundary" in oscillator.message
+    assert set(oscillator.residual_sizes()) == {"interior", "boundary"}
+
+
+def test_points_outside_are_refused(oscillator):
+    with pytest.raises(
+        ValueError, match=r"1 of 2 points lie outside of the domain x in \[0, 3\], the first in row 1"
+    ):
+        oscillator(x=[1.0, 3.5])
+    with pytest.raises(ValueError, match="must give the coordinates x"):
+        oscillator(y=[1.0])
+
+
+def test_built_in_conditions_hold_exactly():
+    solution = solve(HEAT, (8,), max_iter=40)
+    assert solution.error(heat) < 1e-4
+    x = np.linspace(0, 1, 9)
+    np.testing.assert_array_equal(solution(x=x, t=0.0), np.sin(np.pi * x))
+    np.testing.assert_array_equal(solution(x=0.0, t=x), 0.0)
+
+
+def test_a_periodic_network_is_periodic():
+    pde = PDE(
+        Box.of(x=(0, 2), t=(0, 1)),
+        [
+            Interior(lambda at: at.u_t + at.u_x, n=150, sampling=Sobol()),
+            initial(lambda at: at.u - jnp.sin(jnp.pi * at.x), n=40, sampling=Grid()),
+        ],
+    )
+    solution = solve(pde, Dense((12,), periodic=("x",)), max_iter=60)
+    t = np.linspace(0, 1, 5)
+    np.testing.assert_allclose(solution(x=0.0, t=t), solution(x=2.0, t=t), atol=1e-14)
+    assert solution.error(lambda x, t: np.sin(np.pi * (x - t))) < 1e-3
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"renew_every": 1},
+        {"renew_every": 5, "resample": False, "weighting": Balanced()},
+        {"weighting": Causal(tolerance=10.0)},
+    ],
+)
+def test_renewed_points_and_weights_solve_it_too(settings):
+    solution = solve(HEAT, (8,), max_iter=60, **settings)
+    assert solution.error(heat) < 1e-3
+
+
+def test_adaptive_points_follow_the_residual():
+    interior = Interior(lambda at: at.u_t - 0.25 * at.u_xx, n=150, sampling=ResidualAdaptive())
+    pde = PDE(HEAT.box, [interior], hard=HEAT.hard)
+    solution = solve(pde, (8,), max_iter=40, renew_every=10)
+    assert solution.error(heat) < 1e-3
+
+
+def test_a_curriculum_goes_on_from_a_solution():
+    def oscillator_with(k):
+        interior = Interior(lambda at: at.u_xx + k**2 * at.u, n=40, sampling=Grid())
+        return PDE(Box.of(x=(0, 3)), [interior, Boundary(lambda at: at.u - jnp.cos(k * at.x), n=2)])
+
+    first = solve(oscillator_with(1.0), (10,), max_iter=60)
+    second = solve(oscillator_with(1.2), start=first, max_iter=60)
+    assert second.error(lambda x: np.cos(1.2 * x)) < 1e-5
+    with pytest.raises(ValueError, match="go on with the same network"):
+        solve(HEAT, start=first)
+
+
+def test_the_same_seed_gives_the_same_solution():
+    first, second = (solve(HEAT, (6,), max_iter=10, random_state=3) for _ in range(2))
+    assert first.cost == second.cost
+    assert solve(HEAT, (6,), max_iter=10, random_state=4).cost != first.cost
+
+
+def test_the_callback_and_the_limits():
+    seen = []
+    solution = solve(
+        OSCILLATOR, (6,), max_iter=30, callback=lambda record: seen.append(record.cost) or len(seen) > 5
+    )
+    assert len(seen) >= 6 and solution.fits[0].status is Status.STOPPED_BY_CALLBACK
+    timed = solve(OSCILLATOR, (6,), max_time=0.0)
+    assert timed.status is Status.MAX_TIME and len(timed.history) == 1
+
+
+def conductivity(seed, noise=0.02):
+    rng = np.random.default_rng(seed)
+    points = rng.uniform(size=(80, 2))
+    data = Data(points, heat(*points.T) + noise * rng.normal(size=80), weight=1.0)
+    interior = Interior(lambda at: at.u_t - at.kappa * at.u_xx, n=150, weight=100.0, sampling=Sobol())
+    ends = Boundary(lambda at: at.u, ("x_min", "x_max"), n=20, sampling=Grid())
+    pde = PDE(HEAT.box, [interior, ends, data], unknowns={"kappa": 1.0}, positive=("kappa",))
+    return solve(pde, (8, 8), max_iter=150).unknowns["kappa"]
+
+
+def test_an_unknown_coefficient_comes_with_an_honest_standard_error():
+    found = [conductivity(seed) for seed in range(4)]
+    values = np.array([coefficient.value for coefficient in found])
+    errors = np.array([coefficient.standard_error for coefficient in found])
+    z = (values - 0.25) / errors
+    assert np.abs(z).max() < 4 and 0.3 < np.sqrt(np.mean(z**2)) < 2.5
+    assert "±" in str(found[0])
+
+
+# -- references --------------------------------------------------------------------------------------
+
+
+def central(function, x, t, h=1e-4):
+    """u, u_x, u_t, u_xx by central differences."""
+    u = function(x, t)
+    right, left = function(x + h, t), function(x - h, t)
+    return (
+        u,
+        (right - left) / (2 * h),
+        (function(x, t + h) - function(x, t - h)) / (2 * h),
+        (right - 2 * u + left) / h**2,
+    )
+
+
+def test_the_reference_of_burgers_solves_it():
+    x, t = np.array([-0.8, -0.3, 0.02, 0.5]), np.array([0.3, 0.7, 0.9, 0.2])
+    nu = 0.05
+    u, u_x, u_t, u_xx = central(lambda x, t: burgers_reference(x, t, nu), x, t)
+    np.testing.assert_allclose(u_t + u * u_x - nu * u_xx, 0.0, atol=1e-5)
+    np.testing.assert_allclose(burgers_reference(x, 0 * t), -np.sin(np.pi * x))
+    np.testing.assert_allclose(burgers_reference(x, 1e-6 + 0 * t), -np.sin(np.pi * x), atol=1e-4)
+
+
+def test_the_reference_of_allen_and_cahn_solves_it():
+    x, t = np.array([-0.7, 0.1, 0.6]), np.full(3, 0.3)
+    u, _, u_t, u_xx = central(allen_cahn_reference, x, t, 1e-3)
+    np.testing.assert_allclose(u_t - 1e-4 * u_xx - 5 * (u - u**3), 0.0, atol=1e-4)
+    np.testing.assert_allclose(allen_cahn_reference(x, 0 * t), x**2 * np.cos(np.pi * x), atol=1e-4)
+
+
+# -- pictures ----------------------------------------------------------------------------------------
+
+
+def test_the_picture_has_four_parts(oscillator):
+    titles = [axes.get_title() for axes in oscillator.plot(lambda x: np.cos(x)).axes]
+    assert {"Solution u", "The run"} <= set(titles) and any("relative L2" in title for title in titles)
+
+
+def test_a_picture_of_two_coordinates_without_a_known_solution():
+    figure = solve(HEAT, (4,), max_iter=3).plot()
+    assert any("Size of the residual" in axes.get_title() for axes in figure.axes)
+
+
+def test_the_model_of_a_field_is_its_network():
+    model = FieldModel(SQUARE, ("u",), Known(lambda x, t: x * t))
+    with double_precision():
+        assert float(model.value({"network": {"amplitude": 2.0}}, jnp.array([3.0, 2.0]))[0]) == 12.0

@@ -31,7 +31,12 @@ from marquardt.apps.pinn import (
     solve,
 )
 from marquardt.apps.pinn.field_model import FieldModel
-from marquardt.apps.pinn.problems import allen_cahn_reference, burgers_reference
+from marquardt.apps.pinn.problems import (
+    PROBLEMS,
+    ClosedForm,
+    allen_cahn_reference,
+    burgers_reference,
+)
 from marquardt.apps.pinn.samples import Samples
 from marquardt.apps.pinn.weighting import GroupState
 from marquardt.jax_models import double_precision
@@ -395,6 +400,36 @@ def test_an_unknown_coefficient_comes_with_an_honest_standard_error():
     z = (values - 0.25) / errors
     assert np.abs(z).max() < 4 and 0.3 < np.sqrt(np.mean(z**2)) < 2.5
     assert "±" in str(found[0])
+
+
+# -- ready problems ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_the_exact_solution_of_a_ready_problem_satisfies_all_its_groups(name):
+    ready = PROBLEMS[name]()
+    if not isinstance(ready.exact, ClosedForm):
+        pytest.skip("its solution is by another method, see the references")
+    law, names = ready.exact.law, ready.pde.box.names
+
+    def fields(*x):
+        known = law(**dict(zip(names, x, strict=True)))
+        return jnp.stack(known if isinstance(known, tuple) else (known,))
+
+    network = Known(fields)
+    model = ready.pde.model(network)
+    samples = Samples(ready.pde, model)
+    params = model.start({name: 0.25 for name in ready.pde.unknowns}, np.random.default_rng(0))
+    for group in set(samples.places) - {"data"}:  # which have noise
+        assert np.abs(samples.residual(group, params)).max() < 1e-10, group
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_every_ready_problem_gets_under_way(name):
+    ready = PROBLEMS[name]()
+    start, later = (ready.error(ready.solve(max_iter=k)) for k in (0, 30))
+    assert later < 0.8 * start
 
 
 # -- references --------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from marquardt.apps.pinn.problems.closed_form import ClosedForm
 from marquardt.apps.pinn.problems.elliptic import helmholtz, poisson_2d, poisson_5d
 from marquardt.apps.pinn.problems.flow import kovasznay
 from marquardt.apps.pinn.problems.inverse import heat_conductivity
@@ -27,6 +28,7 @@ PROBLEMS: dict[str, Callable[..., Ready]] = {
 
 __all__ = [
     "PROBLEMS",
+    "ClosedForm",
     "Ready",
     "allen_cahn",
     "allen_cahn_reference",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
 from marquardt.apps.pinn.domain import Box
 from marquardt.apps.pinn.groups import Boundary, Interior
 from marquardt.apps.pinn.network import Dense
 from marquardt.apps.pinn.pde import PDE
 from marquardt.apps.pinn.point import Point
+from marquardt.apps.pinn.problems.closed_form import ClosedForm
 from marquardt.apps.pinn.problems.ready import Ready
 from marquardt.apps.pinn.sampling import Grid
 
@@ -28,7 +28,7 @@ def poisson_2d(n: int = 900, n_boundary: int = 120) -> Ready:
             Box.of(x=(0, 1), y=(0, 1)),
             [Interior(equation, n=n), Boundary(_zero, n=n_boundary, sampling=Grid())],
         ),
-        lambda x, y: np.sin(np.pi * x) * np.sin(np.pi * y),
+        ClosedForm(lambda x, y: jnp.sin(jnp.pi * x) * jnp.sin(jnp.pi * y)),
         Dense((64,)),
     )
 
@@ -45,7 +45,7 @@ def poisson_5d(n: int = 3000, n_boundary: int = 500) -> Ready:
             Box.of(x1=(0, 1), x2=(0, 1), x3=(0, 1), x4=(0, 1), x5=(0, 1)),
             [Interior(equation, n=n), Boundary(lambda at: at.u - _cosines(at), n=n_boundary)],
         ),
-        lambda **x: np.sum([np.cos(np.pi * value) for value in x.values()], axis=0),
+        ClosedForm(lambda **x: sum(jnp.cos(jnp.pi * value) for value in x.values())),
         Dense((64,)),
         {"renew_every": 1},
     )
@@ -64,7 +64,7 @@ def helmholtz(k: float = 1.0, a1: int = 1, a2: int = 4) -> Ready:
             Box.of(x=(-1, 1), y=(-1, 1)),
             [Interior(equation, n=1500), Boundary(_zero, n=200, sampling=Grid())],
         ),
-        lambda x, y: np.sin(a1 * np.pi * x) * np.sin(a2 * np.pi * y),
+        ClosedForm(lambda x, y: jnp.sin(a1 * jnp.pi * x) * jnp.sin(a2 * jnp.pi * y)),
         Dense((32, 32), first_scale=2.0),
     )
 

@@ -12,6 +12,7 @@ from marquardt.apps.pinn.groups import Boundary, Interior
 from marquardt.apps.pinn.network import Dense
 from marquardt.apps.pinn.pde import PDE
 from marquardt.apps.pinn.point import Point
+from marquardt.apps.pinn.problems.closed_form import ClosedForm
 from marquardt.apps.pinn.problems.ready import Ready
 from marquardt.apps.pinn.sampling import Grid, Sobol
 
@@ -27,15 +28,20 @@ def kovasznay(reynolds: float = 40.0, n: int = 1500) -> Ready:
             at.u_x + at.v_y,
         )
 
-    def velocity(at: Point) -> Any:
-        grown = jnp.exp(rate * at.x)
+    def law(x: Any, y: Any) -> Any:
+        grown = jnp.exp(rate * x)
         return (
-            at.u - 1 + grown * jnp.cos(2 * jnp.pi * at.y),
-            at.v - rate / (2 * jnp.pi) * grown * jnp.sin(2 * jnp.pi * at.y),
+            1 - grown * jnp.cos(2 * jnp.pi * y),
+            rate / (2 * jnp.pi) * grown * jnp.sin(2 * jnp.pi * y),
+            0.5 * (1 - grown**2),
         )
 
+    def velocity(at: Point) -> Any:
+        u, v, _ = law(at.x, at.y)
+        return at.u - u, at.v - v
+
     def pressure(at: Point) -> Any:
-        return at.p - 0.5 * (1 - jnp.exp(2 * rate * at.x))
+        return at.p - law(at.x, at.y)[2]
 
     return Ready(
         f"Kovasznay's flow, Reynolds number {reynolds:g}",
@@ -48,6 +54,6 @@ def kovasznay(reynolds: float = 40.0, n: int = 1500) -> Ready:
             ],
             fields=("u", "v", "p"),
         ),
-        lambda x, y: 1 - np.exp(rate * x) * np.cos(2 * np.pi * y),
+        ClosedForm(law),
         Dense((32, 32)),
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 
 from marquardt.apps.pinn.domain import Box
 from marquardt.apps.pinn.groups import Boundary, Data, Interior
 from marquardt.apps.pinn.network import Dense
 from marquardt.apps.pinn.pde import PDE
+from marquardt.apps.pinn.problems.closed_form import ClosedForm
 from marquardt.apps.pinn.problems.ready import Ready
 from marquardt.apps.pinn.sampling import Grid, Sobol
 
@@ -17,12 +19,10 @@ def heat_conductivity(
 ) -> Ready:
     """u_t = κu_xx with unknown κ, from `n_data` temperatures with noise; nothing is known of the start."""
 
-    def exact(x: np.ndarray, t: np.ndarray) -> np.ndarray:
-        return np.exp(-(np.pi**2) * conductivity * t) * np.sin(np.pi * x)
-
+    exact = ClosedForm(lambda x, t: jnp.exp(-(jnp.pi**2) * conductivity * t) * jnp.sin(jnp.pi * x))
     rng = np.random.default_rng(random_state)
     places = rng.uniform(size=(n_data, 2))
-    values = exact(*places.T) + noise * rng.normal(size=n_data)
+    values = exact(x=places[:, 0], t=places[:, 1]) + noise * rng.normal(size=n_data)
     return Ready(
         "A conductivity from noisy temperatures",
         PDE(
@@ -36,5 +36,5 @@ def heat_conductivity(
             positive=("kappa",),
         ),
         exact,
-        Dense((16,)),
+        Dense((8, 8)),
     )

@@ -12,6 +12,7 @@ from marquardt.apps.pinn.groups import Boundary, Interior, Periodic, initial
 from marquardt.apps.pinn.network import Dense
 from marquardt.apps.pinn.pde import PDE
 from marquardt.apps.pinn.point import Point
+from marquardt.apps.pinn.problems.closed_form import ClosedForm
 from marquardt.apps.pinn.problems.ready import Ready
 from marquardt.apps.pinn.problems.references import allen_cahn_reference
 from marquardt.apps.pinn.sampling import Grid, Sobol
@@ -29,7 +30,7 @@ def heat_1d(n: int = 900, n_boundary: int = 60, n_initial: int = 60) -> Ready:
                 initial(lambda at: at.u - jnp.sin(jnp.pi * at.x), n=n_initial, sampling=Grid()),
             ],
         ),
-        lambda x, t: np.exp(-(np.pi**2) * t / 4) * np.sin(np.pi * x),
+        ClosedForm(lambda x, t: jnp.exp(-(jnp.pi**2) * t / 4) * jnp.sin(jnp.pi * x)),
         Dense((64,)),
     )
 
@@ -37,8 +38,11 @@ def heat_1d(n: int = 900, n_boundary: int = 60, n_initial: int = 60) -> Ready:
 def heat_4d(n: int = 3000, n_boundary: int = 250, n_initial: int = 250) -> Ready:
     """u_t = Δu/4 on [0, 1]⁴ × [0, 1], u = exp(−t) Σ sin 2x_i; new points after every step."""
 
-    def exact(at: Point) -> Any:
-        return jnp.exp(-at.t) * sum(jnp.sin(2 * x) for x in (at.x1, at.x2, at.x3, at.x4))
+    def law(t: Any, **x: Any) -> Any:
+        return jnp.exp(-t) * sum(jnp.sin(2 * value) for value in x.values())
+
+    def given(at: Point) -> Any:
+        return at.u - law(at.t, x1=at.x1, x2=at.x2, x3=at.x3, x4=at.x4)
 
     faces = tuple(f"x{i}_{end}" for i in range(1, 5) for end in ("min", "max"))
     return Ready(
@@ -47,11 +51,11 @@ def heat_4d(n: int = 3000, n_boundary: int = 250, n_initial: int = 250) -> Ready
             Box.of(x1=(0, 1), x2=(0, 1), x3=(0, 1), x4=(0, 1), t=(0, 1)),
             [
                 Interior(lambda at: at.u_t - 0.25 * at.laplacian(over=("x1", "x2", "x3", "x4")), n=n),
-                Boundary(lambda at: at.u - exact(at), faces, n=n_boundary),
-                initial(lambda at: at.u - exact(at), n=n_initial),
+                Boundary(given, faces, n=n_boundary),
+                initial(given, n=n_initial),
             ],
         ),
-        lambda t, **x: np.exp(-t) * np.sum([np.sin(2 * value) for value in x.values()], axis=0),
+        ClosedForm(law),
         Dense((64,)),
         {"renew_every": 1},
     )
@@ -63,12 +67,12 @@ def reaction(rho: float = 5.0, n: int = 1500) -> Ready:
     There is no derivative along x, so that a bump of its own width grows at every x.
     """
 
-    def hump(x: Any, exp: Any) -> Any:
-        return exp(-((x - np.pi) ** 2) / (2 * (np.pi / 4) ** 2))
+    def hump(x: Any) -> Any:
+        return jnp.exp(-((x - np.pi) ** 2) / (2 * (np.pi / 4) ** 2))
 
-    def exact(x: Any, t: Any) -> Any:
-        grown = hump(x, np.exp) * np.exp(rho * t)
-        return grown / (grown + 1 - hump(x, np.exp))
+    def law(x: Any, t: Any) -> Any:
+        grown = hump(x) * jnp.exp(rho * t)
+        return grown / (grown + 1 - hump(x))
 
     return Ready(
         f"Logistic reaction, rate {rho:g}",
@@ -76,11 +80,11 @@ def reaction(rho: float = 5.0, n: int = 1500) -> Ready:
             Box.of(x=(0, 2 * np.pi), t=(0, 1)),
             [
                 Interior(lambda at: at.u_t - rho * at.u * (1 - at.u), n=n, sampling=Sobol()),
-                initial(lambda at: at.u - hump(at.x, jnp.exp), n=257, sampling=Grid()),
+                initial(lambda at: at.u - hump(at.x), n=257, sampling=Grid()),
                 Periodic("x", n=101, sampling=Grid()),
             ],
         ),
-        exact,
+        ClosedForm(law),
         Dense((50, 50, 50)),
     )
 

@@ -12,6 +12,7 @@ from marquardt.apps.pinn.groups import Boundary, Interior, Periodic, initial
 from marquardt.apps.pinn.network import Dense
 from marquardt.apps.pinn.pde import PDE
 from marquardt.apps.pinn.point import Point
+from marquardt.apps.pinn.problems.closed_form import ClosedForm
 from marquardt.apps.pinn.problems.ready import Ready
 from marquardt.apps.pinn.problems.references import burgers_reference
 from marquardt.apps.pinn.sampling import Grid, ResidualAdaptive, Sobol
@@ -29,7 +30,7 @@ def convection(speed: float = 40.0, n: int = 2000) -> Ready:
                 Periodic("x", n=101, sampling=Grid()),
             ],
         ),
-        lambda x, t: np.sin(x - speed * t),
+        ClosedForm(lambda x, t: jnp.sin(x - speed * t)),
         Dense((50, 50, 50)),
     )
 
@@ -50,8 +51,11 @@ def wave(n: int = 2000) -> Ready:
                 Boundary(lambda at: at.u, ("x_min", "x_max"), n=202, sampling=Grid()),
             ],
         ),
-        lambda x, t: (
-            np.sin(np.pi * x) * np.cos(2 * np.pi * t) + 0.5 * np.sin(5 * np.pi * x) * np.cos(10 * np.pi * t)
+        ClosedForm(
+            lambda x, t: (
+                jnp.sin(jnp.pi * x) * jnp.cos(2 * jnp.pi * t)
+                + 0.5 * jnp.sin(5 * jnp.pi * x) * jnp.cos(10 * jnp.pi * t)
+            )
         ),
         Dense((50, 50, 50)),
     )

@@ -339,6 +339,7 @@ def test_a_periodic_network_is_periodic():
     "settings",
     [
         {"renew_every": 1},
+        {"renew_every": 5, "renew_until": 20},
         {"renew_every": 5, "resample": False, "weighting": Balanced()},
         {"weighting": Causal(tolerance=10.0)},
     ],

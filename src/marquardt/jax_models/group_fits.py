@@ -43,6 +43,11 @@ class GroupFit(RunOutcome):
     tree: ParameterTree = field(repr=False)
 
     @property
+    def last_params(self) -> Any:
+        """Those of the last iteration, where a run on other samples goes on."""
+        return self.tree.restore(self.result.w_last)
+
+    @property
     def costs(self) -> dict[str, float]:
         """½‖r‖² of each group."""
         return dict(zip(self.names, map(float, self.problem.costs(self.result.w)), strict=True))

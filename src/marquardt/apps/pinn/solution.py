@@ -31,15 +31,15 @@ class Solution:
     network: FieldNetwork
     model: FieldModel = field(repr=False)
     fits: tuple[GroupFit, ...] = field(repr=False)
-    """The main run, and the polish where there was one."""
+    """The runs, one after the other: see `Training`."""
     samples: Samples = field(repr=False)
     endings: tuple[str, ...] = field(repr=False)
     """How each of them ended, in words."""
 
     @property
     def fit(self) -> GroupFit:
-        """The run with the lowest cost."""
-        return min(self.fits, key=lambda fit: fit.cost)
+        """The last run, which began where the one before had ended."""
+        return self.fits[-1]
 
     @property
     def params(self) -> Any:

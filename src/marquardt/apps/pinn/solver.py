@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from marquardt import QR, Auto, Iteration, Status, Stopping
+from marquardt import Iteration
 from marquardt.apps.pinn.network import Dense, FieldNetwork
 from marquardt.apps.pinn.pde import PDE
 from marquardt.apps.pinn.samples import Samples
 from marquardt.apps.pinn.solution import Solution
-from marquardt.apps.pinn.stall import Stall
+from marquardt.apps.pinn.training import Training
 from marquardt.apps.pinn.weighting import Fixed, Weighting
-from marquardt.jax_models import GroupFit, Positive, WarmUp, fit_groups
+from marquardt.jax_models import ResidualGroup, WarmUp
 
-POLISH_FLOPS = 5e10
-"""Most flops of a QR, two or three seconds, for which a last polish is worth its time."""
+Groups = Mapping[str, ResidualGroup]
 
 
 def solve(
@@ -28,6 +26,7 @@ def solve(
     start: Solution | None = None,
     weighting: Weighting | None = None,
     renew_every: int | None = None,
+    renew_until: int | None = None,
     resample: bool = True,
     max_iter: int = 1000,
     max_time: float | None = None,
@@ -53,6 +52,9 @@ def solve(
     renew_every : int, optional
         Iterations after which points and weights are made anew.  By default the points stay (a fixed set of
         points can be fitted down to rounding), and so do the weights, unless `weighting` is given: then 10.
+    renew_until : int, optional
+        Iterations after which they stay as they are, and the run converges on them.  By default never: then
+        the parameters with the lowest cost on the first points are the solution.
     resample : bool
         Whether a renewal places the points anew.
     max_iter, max_time
@@ -95,44 +97,22 @@ def solve(
     samples = Samples(
         pde, model, weighting or Fixed(), resample and renew_every is not None, int(rng.integers(2**31))
     )
-    moving = {} if renew_every is None else {"regroup": samples.groups, "every": renew_every}
-    clock, groups = _Clock(max_time), samples.fixed_groups()
-    fits: list[GroupFit] = []
-    endings: list[str] = []
-
-    def train(params: Any, more: dict[str, Any]) -> GroupFit:
-        stall, done = Stall(patience, callback), sum(len(fit.result.history) - 1 for fit in fits)
-        settings = {"stopping": clock.stopping(max_iter - done), "callback": stall, **more, **options}
-        transforms = {f"unknowns.{name}": Positive() for name in pde.positive}
-        fits.append(fit_groups(groups, params, transforms=transforms, **settings))
-        endings.append(stall.ending(fits[-1].message))
-        return fits[-1]
-
-    main = train(params, {"solver": Auto(), "warm_up": warm_up, **moving})
-    if polish and renew_every is None and "solver" not in options and _worth_polishing(main):
-        train(main.params, {"solver": QR()})
-    return Solution(pde, network, model, tuple(fits), samples, tuple(endings))
+    training = Training(samples, max_iter, max_time, patience, callback, options)
+    training.compile(params)
+    if renew_every is None:
+        groups: Groups | None = samples.fixed_groups()
+        training.stay(params, groups, warm_up)
+    else:
+        moved = training.move(params, renew_every, renew_until, warm_up)
+        groups = None if renew_until is None else samples.groups(0, moved.last_params)
+        if groups is not None and training.may_go_on:
+            training.stay(moved.last_params, groups, None)
+    if polish and groups is not None and training.may_go_on:
+        training.polish(groups)
+    return Solution(pde, network, model, tuple(training.fits), samples, tuple(training.endings))
 
 
 def _network(network: FieldNetwork | Sequence[int] | None, start: Solution | None) -> FieldNetwork:
     if network is None:
         return Dense() if start is None else start.network
     return Dense(tuple(network)) if isinstance(network, list | tuple) else network  # type: ignore[return-value]
-
-
-def _worth_polishing(fit: GroupFit) -> bool:
-    """Whether the run came to the end of what the squared system can tell, and a QR is cheap enough."""
-    n, p = fit.problem.n_residuals, fit.problem.n_params
-    came_to_rest = fit.status in {Status.COST_TOLERANCE, Status.DAMPING_LIMIT, Status.STOPPED_BY_CALLBACK}
-    return came_to_rest and 2.0 * (n + p) * p * min(n + p, p) <= POLISH_FLOPS
-
-
-class _Clock:
-    """What is left of the time."""
-
-    def __init__(self, max_time: float | None) -> None:
-        self._end = None if max_time is None else time.perf_counter() + max_time
-
-    def stopping(self, max_iter: int) -> Stopping:
-        left = None if self._end is None else max(0.0, self._end - time.perf_counter())
-        return Stopping(max_iter=max(0, max_iter), max_time=left, max_fail=None, cost_tolerance=0.0)

@@ -61,7 +61,7 @@ def wave(n: int = 2000) -> Ready:
     )
 
 
-def burgers(viscosity: float = 0.01 / np.pi, n: int = 3000) -> Ready:
+def burgers(viscosity: float = 0.01 / np.pi, n: int = 6000) -> Ready:
     """u_t + u u_x = ν u_xx on [−1, 1] × [0, 1], u = −sin πx at the start, 0 at the ends.
 
     A front of width ν stands at x = 0 from t = 1/π on; points are drawn where the residual is large.
@@ -85,5 +85,5 @@ def burgers(viscosity: float = 0.01 / np.pi, n: int = 3000) -> Ready:
         ),
         lambda x, t: burgers_reference(x, t, viscosity),
         Dense((24, 24, 24)),
-        {"renew_every": 10},
+        {"renew_every": 20, "renew_until": 200},
     )

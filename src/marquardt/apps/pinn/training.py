@@ -1,0 +1,92 @@
+"""The runs of a solution, one after the other: points that move, points that stay, a last polish."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from marquardt import QR, Iteration, Status, Stopping
+from marquardt.apps.pinn.samples import Samples
+from marquardt.apps.pinn.stall import Stall
+from marquardt.jax_models import GroupFit, Positive, ResidualGroup, WarmUp, fit_groups
+
+POLISH_FLOPS = 5e10
+"""Most flops of a QR, two or three seconds, for which a last polish is worth its time."""
+AT_REST = {Status.COST_TOLERANCE, Status.DAMPING_LIMIT, Status.STEP_TOLERANCE}
+
+
+@dataclass
+class Training:
+    """What all runs share, and the runs that are done."""
+
+    samples: Samples
+    max_iter: int
+    max_time: float | None
+    patience: int
+    callback: Callable[[Iteration], bool | None] | None
+    options: Mapping[str, Any]
+    """As in `minimize`."""
+    fits: list[GroupFit] = field(default_factory=list)
+    endings: list[str] = field(default_factory=list)
+    _begun: float = field(default_factory=time.perf_counter)
+    _at_rest: bool = False
+
+    def compile(self, params: Any) -> None:
+        """One step that is forgotten, so that the time of compilation is not taken from the runs."""
+        settings = {**self.options, "stopping": Stopping(max_iter=min(1, self.max_iter)), "checkpoint": None}
+        fit_groups(self.samples.fixed_groups(), params, transforms=self._transforms, **settings)
+        self._begun = time.perf_counter()
+
+    def move(self, params: Any, every: int, until: int | None, warm_up: WarmUp | None) -> GroupFit:
+        """Points and weights that are renewed every so many steps."""
+        limit = self.max_iter if until is None else min(until, self.max_iter)
+        groups = self.samples.fixed_groups()
+        # Costs of different points do not compare: the watched cost is that of the first ones.
+        patience = self.patience if until is None else limit + 1
+        more = {"regroup": self.samples.groups, "every": every, "warm_up": warm_up}
+        return self._run(groups, params, limit, patience, **more)
+
+    def stay(self, params: Any, groups: Mapping[str, ResidualGroup], warm_up: WarmUp | None) -> GroupFit:
+        """The same points and weights to the end."""
+        return self._run(groups, params, self.max_iter - self.n_iter, self.patience, warm_up=warm_up)
+
+    def polish(self, groups: Mapping[str, ResidualGroup]) -> None:
+        """By QR, where the squared system has told what it can and a QR is cheap enough."""
+        n, p = self.fits[-1].problem.n_residuals, self.fits[-1].problem.n_params
+        if (
+            self._at_rest
+            and "solver" not in self.options
+            and 2.0 * (n + p) * p * min(n + p, p) <= POLISH_FLOPS
+        ):
+            left = self.max_iter - self.n_iter
+            self._run(groups, self.fits[-1].params, left, self.patience, solver=QR())
+
+    @property
+    def n_iter(self) -> int:
+        """Iterations so far."""
+        return sum(len(fit.result.history) - 1 for fit in self.fits)
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether neither a limit nor the user has ended it."""
+        last = self.fits[-1].status
+        return self.n_iter < self.max_iter and (last is Status.MAX_ITER or self._at_rest)
+
+    @property
+    def _transforms(self) -> dict[str, Positive]:
+        return {f"unknowns.{name}": Positive() for name in self.samples.pde.positive}
+
+    def _run(
+        self, groups: Mapping[str, ResidualGroup], params: Any, max_iter: int, patience: int, **more: Any
+    ) -> GroupFit:
+        stall = Stall(patience, self.callback)
+        left = None if self.max_time is None else max(0.0, self.max_time - time.perf_counter() + self._begun)
+        stopping = Stopping(max_iter=max_iter, max_time=left, max_fail=None, cost_tolerance=0.0)
+        settings = {"stopping": stopping, "callback": stall, **more, **self.options}
+        fit = fit_groups(groups, params, transforms=self._transforms, **settings)
+        self.fits.append(fit)
+        self.endings.append(stall.ending(fit.message))
+        self._at_rest = stall.stalled or fit.status in AT_REST
+        return fit

@@ -8,7 +8,9 @@
   than the noise allows.
 - Classes: test log loss over 10 folds, by logistic regression and by the evidence, at the mode and averaged
   over the posterior of the logits.
-- Time of an iteration over that of a plain fit, whole fits of up to 100 iterations, from 300 parameters up.
+- How often to re-estimate once the precisions have settled: time of an iteration and of a fit.
+- Time of an iteration over that of a plain fit, without a penalty and with fixed ones, whole fits of up to
+  100 iterations, from 300 parameters up.
 
 `trainbr`'s formulas are the documented ones: one α, both precisions re-estimated after every step, λ times
 or over 10, from the same start.
@@ -35,6 +37,7 @@ from marquardt.bayesian.evidence import maximize_evidence
 from marquardt.bayesian.posterior import Posterior
 from marquardt.bayesian.prior_groups import Grouping, input_groups, one_group
 from marquardt.bayesian.probit import mean_probabilities
+from marquardt.bayesian.schedule import Schedule
 from marquardt.damping import Multiplicative
 from marquardt.initialization import Glorot, NguyenWidrow
 from marquardt.losses import cross_entropy
@@ -259,7 +262,11 @@ def as_dict(found: dict[str, list[Outcome]]) -> dict:
 
 
 def cost_of_an_iteration() -> tuple[str, dict]:
-    """CPU time of an iteration in a whole fit of up to 100, error bars included; best of 2."""
+    """CPU time of an iteration in a whole fit of up to 100, error bars included; best of 2.
+
+    Plain fits without a penalty, and under the penalties that the evidence found, one per input: with the
+    same rejected trials, and a kernel for each of them in the dual.
+    """
     rows, data = [], {}
     for inputs, hidden, n_samples in (
         (10, 25, 1000),
@@ -273,8 +280,12 @@ def cost_of_an_iteration() -> tuple[str, dict]:
         y = np.sin(3 * X[:, 0]) * X[:, 1] + X[:, 2] + 0.3 * rng.normal(size=n_samples)
         problem, w0 = NetworkProblem(network, X, y), Glorot().draw(network, rng)
         stopping = Stopping(max_iter=100)
+        found = maximize_evidence(problem, w0, groups=input_groups, stopping=stopping)
+        ratios_of_groups = found.weight_precision / found.noise_precision
+        fixed = problem.with_prior(found.groups.spread(ratios_of_groups))
         ways: dict[str, Callable[[], Any]] = {
             "plain": lambda problem=problem, w0=w0, s=stopping: minimize(problem, w0, stopping=s),
+            "fixed": lambda problem=fixed, w0=w0, s=stopping: minimize(problem, w0, stopping=s),
             "one": lambda problem=problem, w0=w0, s=stopping: (
                 maximize_evidence(problem, w0, groups=one_group, stopping=s).result
             ),
@@ -286,9 +297,35 @@ def cost_of_an_iteration() -> tuple[str, dict]:
         label = f"{inputs}-{hidden}-1, {n_samples} rows"
         data[label] = times
         ratios = [f"{times[name] / times['plain']:.2f}x" for name in ("one", "input")]
+        ratios.append(f"{times['input'] / times['fixed']:.2f}x")
         rows.append([label, network.n_params, *[duration(t) for t in times.values()], *ratios])
-    head = ["network", "p", "plain", "one precision", "one per input", "one / plain", "per input / plain"]
+    head = ["network", "p", "plain", "fixed penalties", "one precision", "one per input"]
+    head += ["one / plain", "per input / plain", "per input / fixed"]
     return "## Time of an iteration\n\n" + table(head, rows), data
+
+
+def schedules(seeds: int) -> tuple[str, dict]:
+    """Friedman's function as above, with more or fewer steps between settled re-estimations."""
+    rows, data = [], {}
+    for every in (1, 3, 6, 12):
+        found = []
+        for seed in range(seeds):
+            case = friedman_data(seed)
+            begun = time.process_time()
+            fit = maximize_evidence(
+                NetworkProblem(case.network, case.X, case.y),
+                case.start,
+                schedule=Schedule(settled_every=every),
+                stopping=STOPPING,
+            )
+            seconds = time.process_time() - begun
+            found.append([judged(case, fit.w).rmse, fit.log_evidence, fit.result.n_iter, seconds])
+        data[str(every)] = found
+        rmse, evidence, n_iter, seconds = np.mean(found, axis=0)
+        cells = [f"{rmse:.3f}", f"{evidence:.1f}", f"{n_iter:.0f}", duration(seconds / n_iter)]
+        rows.append([every, *cells, duration(seconds)])
+    head = ["steps between, once settled", "RMSE", "log evidence", "iterations", "an iteration", "a fit"]
+    return "## How often to re-estimate (Friedman, means)\n\n" + table(head, rows), data
 
 
 def per_iteration(run: Callable[[], Any]) -> float:
@@ -301,10 +338,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--sines", type=int, default=100)
+    parser.add_argument("--cost-only", action="store_true", help="print the time of an iteration, and end")
     options = parser.parse_args()
     cost = cost_of_an_iteration()
     print(cost[0], flush=True)
+    if options.cost_only:
+        return
     parts = {"friedman": friedman(options.seeds), "sine": sine(options.sines), "classes": classes()}
+    parts["schedules"] = schedules(options.seeds)
     parts["cost"] = cost
     title = "# Bayesian regularisation"
     data = {name: part[1] for name, part in parts.items()}

@@ -9,6 +9,7 @@ import marquardt.linsolve.auto
 from linear_systems import dense_system, network_system
 from marquardt import Auto, Cholesky, Dual, Input, Linear, NetworkProblem, Tanh, minimize
 from marquardt.jacobian import DenseJacobian
+from marquardt.linsolve import Iterative
 from marquardt.linsolve.cholesky import CholeskySystem
 from marquardt.linsolve.dual import DualSystem
 
@@ -76,14 +77,44 @@ def test_memory_is_not_asked_for_small_systems(monkeypatch):
     assert Auto().choose(ShapeOnly((100_000, 1_000))) == Cholesky()
 
 
-def test_too_large_for_memory_says_what_is_needed_what_there_is_and_what_to_do(free):
+def test_the_iterative_solver_where_neither_fits(free):
     free(8 * 10**9)
+    assert Auto().choose(ShapeOnly((50_000, 40_000))) == Iterative()
+    free(40 * 10**9)
+    assert Auto().choose(ShapeOnly((50_000, 40_000))) == Cholesky()
+
+
+@dataclass(frozen=True)
+class Sampled(ShapeOnly):
+    """One of which rows can be drawn."""
+
+    def subset(self, rng, count):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("shape", "choice"),
+    [
+        ((20_000, 3_000), Cholesky()),
+        ((20_000, 5_000), Iterative()),
+        ((1_000, 100_000), Dual()),  # explicit rows; a network's kernel costs far less
+        ((10_000, 100_000), Iterative()),
+    ],
+)
+def test_the_iterative_solver_where_it_is_four_times_cheaper(free, shape, choice):
+    assert Auto().choose(Sampled(shape)) == choice
+    assert Auto(margin=np.inf).choose(Sampled(shape)) != Iterative()
+    assert Auto().choose(ShapeOnly(shape)) != Iterative()
+
+
+def test_too_large_for_memory_says_what_is_needed_what_there_is_and_what_to_do(free):
+    free(6 * 10**7)
     with pytest.raises(MemoryError) as caught:
         Auto().choose(ShapeOnly((50_000, 40_000)))
     assert str(caught.value) == (
-        "40000 parameters and 50000 residuals: the primal solver needs 38.4 GB, the dual 60 GB, and 8 GB "
-        "are free. Take fewer units or fewer rows: the primal fits up to 18257 parameters, the dual up to as "
-        "many residuals."
+        "40000 parameters and 50000 residuals: the primal solver needs 38.4 GB, the dual 60 GB, the "
+        "iterative one 67.8 MB, and 60 MB are free. Take fewer units or fewer rows: the primal fits up to "
+        "1581 parameters, the dual up to as many residuals."
     )
 
 

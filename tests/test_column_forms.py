@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from marquardt import Dual, Input, Linear, NetworkProblem, Tanh, cogram
+from marquardt import Dual, Input, Linear, NetworkProblem, Tanh, cogram, column_forms
+from marquardt.bayesian.prior_groups import input_groups
 from marquardt.jacobian import DenseJacobian
-from marquardt.linsolve.triangle import inverse_column_sqnorms
+from marquardt.linsolve.triangle import inverse_column_sqnorms, inverse_triangle
 from tables import EXPLICIT_SOLVERS, LAYOUTS, case
 
 layouts = pytest.mark.parametrize("layout", LAYOUTS)
@@ -66,6 +67,45 @@ def test_more_samples_than_a_tile():
     np.testing.assert_allclose(jacobian.column_forms(upper, index, len(exact)), exact, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("limit", [0, 2000], ids=["made anew", "remembered"])
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])
+@layouts
+def test_products_are_remembered_for_the_point_that_they_belong_to(layout, weighted, limit, monkeypatch):
+    """Two points of one problem in turn, under one set of weights after another."""
+    monkeypatch.setattr(cogram, "REMEMBERED", limit)
+    monkeypatch.setattr(column_forms, "REMEMBERED", limit)
+    monkeypatch.setattr(cogram, "TILE", 3)
+    data = case(LAYOUTS[layout], weighted, 7)
+    points = [data.problem.linearize(w).jacobian for w in (data.w, 0.5 * data.w)]
+    rng = np.random.default_rng(0)
+    for groups in (GROUPS["by input"], input_groups_of, GROUPS["one"]):
+        index = groups(LAYOUTS[layout])
+        for jacobian in (*points, *points):
+            weights, J = rng.uniform(0.1, 2, index.max() + 1)[index], jacobian.dense()
+            kernel = (J * weights) @ J.T
+            np.testing.assert_allclose(
+                np.triu(jacobian.cogram(weights)), np.triu(kernel), rtol=1e-9, atol=1e-12
+            )
+            full, upper = symmetric(len(J))
+            exact = np.bincount(index, np.einsum("ij,ik,kj->j", J, full, J))
+            found = jacobian.column_forms(upper, index, len(exact))
+            np.testing.assert_allclose(found, exact, rtol=1e-9, atol=1e-10 * abs(exact).max())
+
+
+def input_groups_of(network):
+    return input_groups(network).index
+
+
+def test_a_last_input_that_is_no_bias_is_not_taken_for_one():
+    rng = np.random.default_rng(0)
+    network = Input(2) >> Tanh(3) >> Linear(1)
+    problem = NetworkProblem(network, rng.normal(size=(6, 2)), rng.normal(size=6))
+    jacobian = problem.linearize(rng.normal(size=network.n_params)).jacobian
+    jacobian.layers[1].inputs[-1] = rng.normal(size=6)
+    weights, J = rng.uniform(0.1, 2, 5)[input_groups_of(network)], jacobian.dense()
+    np.testing.assert_allclose(np.triu(jacobian.cogram(weights)), np.triu((J * weights) @ J.T), rtol=1e-10)
+
+
 @groupings
 @pytest.mark.parametrize("solver", EXPLICIT_SOLVERS.values(), ids=EXPLICIT_SOLVERS)
 @layouts
@@ -111,7 +151,9 @@ def test_the_diagonal_of_an_inverse(p):
     exact = np.linalg.inv(A).diagonal()
     np.testing.assert_allclose(inverse_column_sqnorms(lower), exact, rtol=1e-8)
     np.testing.assert_allclose(np.tril(lower), np.linalg.cholesky(A))  # the factor is still there
+    np.testing.assert_allclose(np.tril(inverse_triangle(lower)) @ np.tril(lower), np.eye(p), atol=1e-8)
     np.testing.assert_allclose(inverse_column_sqnorms(lower, overwrite=True), exact, rtol=1e-8)
+    np.testing.assert_allclose(np.linalg.cholesky(A) @ np.tril(lower), np.eye(p), atol=1e-8)
 
 
 @pytest.mark.parametrize("weighted", [False, True], ids=["", "weighted"])

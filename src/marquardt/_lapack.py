@@ -24,6 +24,8 @@ def _lapack(name: str) -> Routine:
     return cast(Routine, get_lapack_funcs(name, dtype=np.float64))
 
 
-dgemm, dsyrk, dtrsm = _blas("gemm"), _blas("syrk"), _blas("trsm")
+dgemm, dsyrk = _blas("gemm"), _blas("syrk")
+dtrmm, dtrsm = _blas("trmm"), _blas("trsm")
 dpotrf, dpotri, dpotrs, dposv = _lapack("potrf"), _lapack("potri"), _lapack("potrs"), _lapack("posv")
-dgeqrf, dormqr, dtrtri, dtrtrs = _lapack("geqrf"), _lapack("ormqr"), _lapack("trtri"), _lapack("trtrs")
+dgeqrf, dormqr = _lapack("geqrf"), _lapack("ormqr")
+dlauum, dtrtri, dtrtrs = _lapack("lauum"), _lapack("trtri"), _lapack("trtrs")

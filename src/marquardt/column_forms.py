@@ -14,34 +14,86 @@ from __future__ import annotations
 import numpy as np
 
 from marquardt._types import FloatArray, IntArray
-from marquardt.cogram import tiles
-from marquardt.gram import LayerFactors
+from marquardt.cogram import (
+    REMEMBERED,
+    has_shared_weight,
+    hidden_products,
+    scaled,
+    sensitivity_products,
+    tiles,
+)
+from marquardt.gram import LayerFactors, Scratch
 
 
 def structured_column_forms(
-    layers: list[LayerFactors], n_outputs: int, matrix: FloatArray, groups: IntArray, n_groups: int
+    layers: list[LayerFactors],
+    n_outputs: int,
+    matrix: FloatArray,
+    groups: IntArray,
+    n_groups: int,
+    scratch: Scratch,
 ) -> FloatArray:
     """Σ over each group of diag(JᵀMJ), (n_groups,); `matrix` (n, n) output-major, `groups` (p,)."""
     N = layers[0].inputs.shape[1]
     result = np.zeros(n_groups)
-    tiled: list[tuple[LayerFactors, IntArray, FloatArray]] = []
-    for layer in layers:
+    tiled: list[_LayerForms] = []
+    for i, layer in enumerate(layers):
         own = groups[layer.block].reshape(layer.shape)
         if (own == own[0]).all():
-            tiled.append((layer, own[0], np.zeros(layer.shape[1])))
+            tiled.append(_LayerForms(i, layer, own[0], scratch))
         else:
             _add_unit_by_unit(layer, own, matrix, result)
     if tiled:
         _sum_tiles(tiled, n_outputs, N, matrix.reshape(n_outputs, N, n_outputs, N))
-    for _, own, sums in tiled:
-        np.add.at(result, own, sums)
+    for layer in tiled:
+        np.add.at(result, layer.groups, layer.sums)
     return result
 
 
-def _sum_tiles(
-    layers: list[tuple[LayerFactors, IntArray, FloatArray]], n_outputs: int, N: int, matrix: FloatArray
-) -> None:
-    """Adds to the sums of each layer, one for an input, what every tile of M gives."""
+class _LayerForms:
+    """The sums of one layer, one for an input; `groups` (n_inputs,)."""
+
+    def __init__(self, i: int, layer: LayerFactors, groups: IntArray, scratch: Scratch) -> None:
+        self.layer, self.groups, self.sums = layer, groups, np.zeros(layer.shape[1])
+        n = layer.sensitivity.shape[0] * layer.inputs.shape[1]
+        self.kept = sensitivity_products(i, layer, layer.sensitivity.shape[0], scratch)
+        # the weights in one group need no more than one sum, by the products that the kernel has made too
+        shared = n <= REMEMBERED and has_shared_weight(i, layer, groups)
+        self.inner = hidden_products(i, layer, scratch) if shared else None
+
+    def add(self, rows: slice, columns: slice, blocks: dict[tuple[int, int], FloatArray]) -> None:
+        """What a tile of M gives."""
+        pairs = self._pairs(rows, columns, blocks)
+        if pairs is None:
+            return
+        if self.inner is not None:
+            self.sums[0] += np.vdot(pairs, self.inner[rows, columns])
+            self.sums[-1] += pairs.sum()
+            return
+        left = self.layer.inputs[:, rows] @ pairs
+        self.sums += np.einsum("im,im->i", left, self.layer.inputs[:, columns])
+
+    def _pairs(
+        self, rows: slice, columns: slice, blocks: dict[tuple[int, int], FloatArray]
+    ) -> FloatArray | None:
+        """Σ_kj M_kj ∘ Δ_kᵀΔ_j of a tile; None where the layer has nothing there."""
+        delta, total = self.layer.sensitivity, None
+        for (k, j), block in blocks.items():
+            if self.layer.diagonal:
+                if k != j:
+                    continue
+                pairs = scaled(block.copy(), delta[k % len(delta)], rows, columns)
+            elif self.kept is not None:
+                pairs = block * self.kept[k, rows, j, columns]
+            else:
+                pairs = delta[k][:, rows].T @ delta[j][:, columns]
+                pairs *= block
+            total = pairs if total is None else np.add(total, pairs, out=total)
+        return total
+
+
+def _sum_tiles(layers: list[_LayerForms], n_outputs: int, N: int, matrix: FloatArray) -> None:
+    """Adds to the sums of each layer what every tile of M gives."""
     sides = tiles(N)
     for a, rows in enumerate(sides):
         for b, columns in enumerate(sides):
@@ -50,11 +102,9 @@ def _sum_tiles(
                 for k in range(n_outputs)
                 for j in range(k if b >= a else k + 1, n_outputs)
             }
-            for layer, _, sums in layers:
-                pairs = _pairs(layer, rows, columns, blocks)
-                if pairs is not None:
-                    left = layer.inputs[:, rows] @ pairs
-                    sums += np.einsum("im,im->i", left, layer.inputs[:, columns])
+            if blocks:
+                for layer in layers:
+                    layer.add(rows, columns, blocks)
 
 
 def _doubled(block: FloatArray, on_diagonal: bool) -> FloatArray:
@@ -65,25 +115,6 @@ def _doubled(block: FloatArray, on_diagonal: bool) -> FloatArray:
     upper *= 2.0
     upper.ravel()[:: len(upper) + 1] *= 0.5
     return upper
-
-
-def _pairs(
-    layer: LayerFactors, rows: slice, columns: slice, blocks: dict[tuple[int, int], FloatArray]
-) -> FloatArray | None:
-    """Σ_kj M_kj ∘ Δ_kᵀΔ_j of a tile; None where the layer has nothing there."""
-    delta, total = layer.sensitivity, None
-    for (k, j), block in blocks.items():
-        if layer.diagonal:
-            if k != j:
-                continue
-            roots = delta[k % len(delta)]
-            pairs = block * roots[rows, None]
-            pairs *= roots[columns]
-        else:
-            pairs = delta[k][:, rows].T @ delta[j][:, columns]
-            pairs *= block
-        total = pairs if total is None else np.add(total, pairs, out=total)
-    return total
 
 
 def _add_unit_by_unit(layer: LayerFactors, own: IntArray, matrix: FloatArray, result: FloatArray) -> None:

@@ -22,7 +22,7 @@ from functools import cache
 import numpy as np
 
 from marquardt._lapack import dgemm, dsyrk
-from marquardt._types import FloatArray
+from marquardt._types import FloatArray, IntArray
 
 CHUNK_BYTES = 16 * 2**20
 """Size of a table of one chunk; two of them and the Jacobian rows together stay under 64 MB."""
@@ -37,7 +37,7 @@ class Scratch:
     """Buffers that one problem reuses from iteration to iteration."""
 
     buffers: dict[object, FloatArray] = field(default_factory=dict)
-    remembered: tuple[FloatArray, FloatArray] | None = None
+    remembered: dict[object, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
 
     def table(self, name: object, rows: int, columns: int) -> FloatArray:
         """A (rows, columns) C-contiguous table, contents undefined, valid until the next same name."""
@@ -47,11 +47,15 @@ class Scratch:
             buffer = self.buffers[name] = np.empty(size)
         return buffer[:size].reshape(rows, columns)
 
-    def inner_products(self, inputs: FloatArray) -> FloatArray:
-        """inputsᵀ inputs, remembered for as long as the same array comes."""
-        if self.remembered is None or self.remembered[0] is not inputs:
-            self.remembered = (inputs, inputs.T @ inputs)
-        return self.remembered[1]
+    def inner_products(self, name: object, vectors: FloatArray, rows: int | None = None) -> FloatArray:
+        """vᵀv of the first `rows` rows of `vectors` (.., n), remembered under `name` for as long as the same
+        array comes.  Of a (K, m, n) array, the products of all K·n vectors of length m."""
+        known = self.remembered.get(name)
+        if known is None or known[0] is not vectors:
+            v = vectors[:rows] if vectors.ndim == 2 else np.concatenate(list(vectors), axis=1)
+            table = None if known is None or known[1].shape[0] != v.shape[1] else known[1]
+            known = self.remembered[name] = (vectors, np.matmul(v.T, v, out=table))
+        return known[1]
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,13 @@ class LayerFactors:
 
     def chunk(self, samples: slice) -> LayerFactors:
         return LayerFactors(self.inputs[:, samples], self.sensitivity[..., samples], self.block, self.shape)
+
+    def subset(self, samples: IntArray) -> LayerFactors:
+        """Of the samples of these numbers."""
+        inputs = np.ascontiguousarray(self.inputs[:, samples])
+        return LayerFactors(
+            inputs, np.ascontiguousarray(self.sensitivity[..., samples]), self.block, self.shape
+        )
 
 
 # -- the structured way ------------------------------------------------------------------------------

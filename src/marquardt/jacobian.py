@@ -130,6 +130,10 @@ class DenseJacobian:
     def cogram_flops(self) -> float:
         return float(self.shape[0]) ** 2 * self.shape[1]
 
+    def subset(self, rng: np.random.Generator, count: int) -> DenseJacobian:
+        """`count` of the rows, drawn at random."""
+        return DenseJacobian(self.matrix[np.sort(rng.choice(len(self.matrix), count, replace=False))])
+
     def row_chunks(self) -> Iterator[FloatArray]:
         size = max(1, CHUNK_BYTES // (8 * max(1, self.shape[1])))
         for start in range(0, len(self.matrix), size):
@@ -221,7 +225,13 @@ class KhatriRaoJacobian:
         return result
 
     def column_forms(self, matrix: FloatArray, groups: IntArray, n_groups: int) -> FloatArray:
-        return structured_column_forms(self.layers, self.n_outputs, matrix, groups, n_groups)
+        return structured_column_forms(self.layers, self.n_outputs, matrix, groups, n_groups, self.scratch)
+
+    def subset(self, rng: np.random.Generator, count: int) -> KhatriRaoJacobian:
+        """About `count` rows: all outputs of some samples, drawn at random."""
+        N = self.n_samples
+        samples = np.sort(rng.choice(N, min(N, -(-count // self.n_outputs)), replace=False))
+        return KhatriRaoJacobian([layer.subset(samples) for layer in self.layers], self.n_outputs)
 
     def row_chunks(self) -> Iterator[FloatArray]:
         size = max(1, CHUNK_BYTES // (8 * self.shape[1]))

@@ -8,6 +8,7 @@ repeat:  note the cost, keep the best, ask whether to stop
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +22,7 @@ from marquardt.result import Result
 from marquardt.run_record import Callback, Checkpoints, RunRecord, Snapshot
 from marquardt.search import FirstImprovement, Search
 from marquardt.stopping import Stopping
+from marquardt.validation_damping import ValidationGuided
 
 Validation = Callable[[FloatArray], float]
 
@@ -118,6 +120,15 @@ def minimize_by(
     )
 
 
+def _guided(method: Method, validation: Validation | None) -> Method:
+    """With the search of a damping that is guided by the validation cost."""
+    if not isinstance(method.damping, ValidationGuided):
+        return method
+    if validation is None:
+        raise ValueError("damping=ValidationGuided() needs rows to be guided by: give validation=")
+    return replace(method, search=method.damping.search(method.search, validation))
+
+
 class _Run:
     """The host loop."""
 
@@ -125,6 +136,7 @@ class _Run:
         self, problem: Problem, method: Method, validation: Validation | None, record: RunRecord[float]
     ) -> None:
         self.problem, self.method, self.validation, self.record = problem, method, validation, record
+        self.guided = _guided(method, validation)
         self.state: State | None = None
 
     def result(self, w0: ArrayLike) -> Result:
@@ -144,7 +156,7 @@ class _Run:
         reason = self._start(w0) if kept is None else self._resume(kept)
         while reason is None:
             assert self.state is not None
-            self.state = self.method.step(self.problem, self.state)
+            self.state = self.guided.step(self.problem, self.state)
             reason = self.state.stuck or self._note(self.state)
         return reason
 

@@ -276,7 +276,9 @@ class Method:
         if not np.isfinite(predicted):
             return failed
         step, accelerated = velocity, False
-        second = None if self.acceleration is None else problem.second_derivative(at, velocity)
+        second = None
+        if self.acceleration is not None and getattr(factor, "accelerate", True):  # see `Iterative`
+            second = problem.second_derivative(at, velocity)
         if self.acceleration is not None and second is not None:
             bent = self.acceleration.bend(second, factor, velocity, scale)
             if bent is None:

@@ -16,7 +16,7 @@ from marquardt.bayesian.posterior import Posterior
 from marquardt.bayesian.precisions import CLASS_RULE, Evidence, PrecisionModel, PrecisionRule, Precisions
 from marquardt.bayesian.prior_groups import Grouping, input_groups
 from marquardt.bayesian.schedule import Schedule
-from marquardt.linsolve import SingularSystemError
+from marquardt.linsolve import Auto, SingularSystemError
 from marquardt.method import Method, Reason, State
 from marquardt.problem import NetworkProblem
 from marquardt.result import Status
@@ -94,7 +94,7 @@ class EvidenceRun:
     ) -> None:
         usual = CLASS_RULE if problem.is_cross_entropy else PrecisionRule()
         self.model = PrecisionModel(groups(problem.network), noise(problem), rule or usual)
-        self.method, self.schedule = method or Method(), schedule or Schedule()
+        self.method, self.schedule = _exact_where_it_fits(method or Method()), schedule or Schedule()
         self.precisions = self.model.start()
         self.problem = problem.with_prior(self.model.prior(self.precisions))
         self.state: State | None = None
@@ -291,6 +291,11 @@ class EvidenceRun:
 
     def _unknown(self) -> Evidence:
         return Evidence(self.precisions, np.full(len(self.model.groups), np.nan), -np.inf)
+
+
+def _exact_where_it_fits(method: Method) -> Method:
+    """An iterative solver is cheaper for a step, but not for the traces of a re-estimation."""
+    return replace(method, solver=Auto(margin=np.inf)) if isinstance(method.solver, Auto) else method
 
 
 def _under(problem: NetworkProblem, state: State, curvature: Curvature, data_cost: float) -> State:

@@ -8,7 +8,7 @@ from typing import TypeVar
 from marquardt.damping import DampingRule, GainRatio, Multiplicative, Nielsen
 from marquardt.estimators.regularization import L2, Bayesian, Regularization
 from marquardt.initialization import INITIALIZATIONS, Initialization, default_initialization
-from marquardt.linsolve import QR, Auto, Cholesky, Dual, Eigen, LinearSolver
+from marquardt.linsolve import QR, Auto, Cholesky, Dual, Eigen, Iterative, LinearSolver
 from marquardt.losses import PENALTIES, LossOf, Robust, cross_entropy, squared_error
 from marquardt.method import DEFAULT_DAMPING
 from marquardt.models.layers import (
@@ -25,6 +25,7 @@ from marquardt.models.layers import (
     Tanh,
 )
 from marquardt.models.mlp import MLP
+from marquardt.validation_damping import ValidationGuided
 
 T = TypeVar("T")
 
@@ -49,6 +50,7 @@ SOLVERS: dict[str, LinearSolver] = {
     "qr": QR(),
     "dual": Dual(),
     "eigen": Eigen(),
+    "iterative": Iterative(),
 }
 
 DAMPINGS: dict[str, DampingRule] = {
@@ -56,6 +58,7 @@ DAMPINGS: dict[str, DampingRule] = {
     "nielsen": Nielsen(),
     "trainlm": Multiplicative(),
     "gain-ratio": GainRatio(),
+    "validation": ValidationGuided(),
 }
 
 CLASSIFICATION_LOSSES: dict[str, LossOf] = {"cross_entropy": cross_entropy, "squared_error": squared_error}

@@ -39,6 +39,7 @@ from marquardt.problem import NetworkProblem
 from marquardt.result import Status
 from marquardt.run_record import Checkpoints
 from marquardt.stopping import Stopping
+from marquardt.validation_damping import ValidationGuided
 
 
 class NetworkEstimator(Protocol):
@@ -129,11 +130,17 @@ def train(
     starts = task.starts(estimator.init, seeds, last, regularization.start_scales)
     if estimator.verbose and len(starts) == 1:
         callback = Printing(callback)
+    damping = chosen(estimator.damping, DAMPINGS)
+    if isinstance(damping, ValidationGuided) and not estimator.early_stopping:
+        raise ValueError(
+            f"damping={estimator.damping!r} is guided by validation rows: set early_stopping=True, or take "
+            "another damping"
+        )
     fit = regularization.fit(
         task,
         _alpha(estimator),
         Method(
-            damping=chosen(estimator.damping, DAMPINGS),
+            damping=damping,
             solver=chosen(estimator.solver, SOLVERS),
             acceleration=Geodesic() if estimator.acceleration is True else estimator.acceleration or None,
             resolve_output=estimator.resolve_output,

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from marquardt._memory import available_bytes, readable
-from marquardt.linsolve import QR, Auto, Cholesky, Dual, Eigen, LinearSolver
+from marquardt.linsolve import QR, Auto, Cholesky, Dual, Eigen, Iterative, LinearSolver
+from marquardt.linsolve.auto import iterative_bytes
 from marquardt.models.layers import Softmax
 from marquardt.models.mlp import MLP
 
@@ -18,7 +19,8 @@ _SYSTEM: dict[type, Callable[[int, int], float]] = {
     Eigen: lambda n, p: 32.0 * p**2,
     QR: lambda n, p: 24.0 * n * p + 40.0 * p**2,
     Dual: lambda n, p: 24.0 * n**2,
-    Auto: lambda n, p: 24.0 * min(n, p) ** 2,
+    Iterative: iterative_bytes,
+    Auto: lambda n, p: min(24.0 * min(n, p) ** 2, iterative_bytes(n, p)),
 }
 """Bytes of the damped system, for n residuals and p parameters."""
 

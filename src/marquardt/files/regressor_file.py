@@ -20,7 +20,7 @@ from marquardt.files.archive import ModelFileError
 from marquardt.files.evidence_data import evidence_arrays, evidence_from_data, evidence_header
 from marquardt.files.history_arrays import history_arrays, history_from_arrays
 from marquardt.initialization import INITIALIZATIONS
-from marquardt.linsolve import QR, Auto, Cholesky, Dual, Eigen
+from marquardt.linsolve import QR, Auto, Cholesky, Dual, Eigen, Iterative
 from marquardt.losses import Cauchy, Huber, Quantile, SoftL1, Tukey
 from marquardt.method import Geodesic
 from marquardt.result import Result, Status
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 _PARTS: dict[str, type] = {
     part.__name__: part
     for part in (
-        *(Nielsen, Multiplicative, GainRatio, Auto, Cholesky, QR, Dual, Eigen, Geodesic),
+        *(Nielsen, Multiplicative, GainRatio, Geodesic),
+        *(Auto, Cholesky, QR, Dual, Eigen, Iterative),
         *(L2, Bayesian, PrecisionRule, Schedule),
         *(Huber, SoftL1, Cauchy, Tukey, Quantile),
     )

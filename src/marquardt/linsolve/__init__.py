@@ -4,6 +4,7 @@ from marquardt.linsolve.auto import Auto
 from marquardt.linsolve.cholesky import Cholesky
 from marquardt.linsolve.dual import Dual
 from marquardt.linsolve.eigen import Eigen
+from marquardt.linsolve.iterative import Iterative
 from marquardt.linsolve.qr import QR
 from marquardt.linsolve.system import Buffers, DampedSystem, Factor, LinearSolver, SingularSystemError
 
@@ -16,6 +17,7 @@ __all__ = [
     "Dual",
     "Eigen",
     "Factor",
+    "Iterative",
     "LinearSolver",
     "SingularSystemError",
 ]

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from marquardt._lapack import dpotrf, dpotri, dpotrs, dtrsm
+from marquardt._lapack import dlauum, dpotrf, dpotri, dpotrs, dtrsm
 from marquardt._types import FloatArray, IntArray
 from marquardt.jacobian import Jacobian
 from marquardt.linsolve.system import Buffers, SingularSystemError
-from marquardt.linsolve.triangle import inverse_column_sqnorms
+from marquardt.linsolve.triangle import inverse_column_sqnorms, inverse_triangle
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class DualFactor:
             trace = float(inverse_column_sqnorms(self.lower, overwrite=True).sum())
             return np.array([len(self.lower) - self.shift * trace])
         # A⁻¹JᵀJ = S⁻¹Jᵀ (I + JS⁻¹Jᵀ)⁻¹ J = E⁻¹Jᵀ (LLᵀ)⁻¹ J
-        inverse, _ = dpotri(self.lower, lower=1, overwrite_c=1)
+        inverse, _ = dlauum(inverse_triangle(self.lower, overwrite=True), lower=1, overwrite_c=1)  # L⁻ᵀL⁻¹
         forms = self.jacobian.column_forms(inverse.T, groups, n_groups)
         each = np.empty(n_groups)  # E of each group
         each[groups] = diagonal / self.shift

@@ -67,6 +67,8 @@ class Buffers:
     owner: type
     """The solver that made them."""
     matrices: tuple[FloatArray, ...] = field(repr=False)
+    inner: type | None = None
+    """Of a solver that works by another: that one, which made all matrices but the last."""
 
     def of(self, owner: type, side: int) -> tuple[FloatArray, ...]:
         """The matrices, if they were made by this solver for this side; else none."""

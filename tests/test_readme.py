@@ -21,6 +21,11 @@ def test_code_runs(page, code, capsys):
     for extra in ("jax", "torch"):
         if f"import {extra}" in code or f"marquardt.{extra}_" in code:
             pytest.importorskip(extra)
+    if "marquardt.apps.pinn" in code:
+        pytest.importorskip("jax")
+    if "marquardt.apps.pkpd" in code:
+        for extra in ("diffrax", "SALib"):
+            pytest.importorskip(extra)
     exec(compile(code, page, "exec"), {})
     assert capsys.readouterr().out
 

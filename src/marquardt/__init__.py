@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from marquardt.damping import GainRatio, Identity, MarquardtMetric, MoreMetric, Multiplicative, Nielsen
 from marquardt.initialization import LSUV, Glorot, He, NguyenWidrow, Uniform
 from marquardt.least_squares_fit import LeastSquaresFit, least_squares
-from marquardt.linsolve import QR, Auto, Cholesky, Dual, Eigen
+from marquardt.linsolve import QR, Auto, Cholesky, Dual, Eigen, Iterative
 from marquardt.lm import minimize
 from marquardt.method import Geodesic, Method
 from marquardt.models.layers import (
@@ -35,19 +35,23 @@ from marquardt.trainer.trainer import LevenbergMarquardt
 
 if TYPE_CHECKING:
     from marquardt.bayesian.evidence import maximize_evidence
+    from marquardt.bayesian.evidence_result import EvidenceResult
     from marquardt.bayesian.noise import known_noise
     from marquardt.bayesian.posterior import Posterior
+    from marquardt.closed_loop_problem import ClosedLoopProblem
     from marquardt.curves import compare, curve_fit
     from marquardt.diagnosis import Diagnosis, Finding, Severity, diagnose, diagnose_network
     from marquardt.estimators.classifier import LMClassifier
     from marquardt.estimators.regressor import LMRegressor
     from marquardt.estimators.regularization import Bayesian
+    from marquardt.feedback import Feedback
     from marquardt.files.checkpoint import Checkpoint
     from marquardt.files.persistence import load, save
     from marquardt.losses import Cauchy, Huber, Quantile, SoftL1, Tukey
     from marquardt.robust_fit import RobustFit, fit_robustly
     from marquardt.target_weights import entry_weights
     from marquardt.trainer.bayesian import BayesianRegularization
+    from marquardt.validation_damping import ValidationGuided
 
 __version__ = "0.1.0"
 
@@ -56,7 +60,10 @@ _LAZY = {
     "BayesianRegularization": "marquardt.trainer.bayesian",
     "Cauchy": "marquardt.losses",
     "Checkpoint": "marquardt.files.checkpoint",
+    "ClosedLoopProblem": "marquardt.closed_loop_problem",
     "Diagnosis": "marquardt.diagnosis",
+    "EvidenceResult": "marquardt.bayesian.evidence_result",
+    "Feedback": "marquardt.feedback",
     "Finding": "marquardt.diagnosis",
     "Huber": "marquardt.losses",
     "LMClassifier": "marquardt.estimators.classifier",
@@ -67,6 +74,7 @@ _LAZY = {
     "Severity": "marquardt.diagnosis",
     "SoftL1": "marquardt.losses",
     "Tukey": "marquardt.losses",
+    "ValidationGuided": "marquardt.validation_damping",
     "compare": "marquardt.curves",
     "curve_fit": "marquardt.curves",
     "diagnose": "marquardt.diagnosis",
@@ -90,10 +98,13 @@ __all__ = [
     "Cauchy",
     "Checkpoint",
     "Cholesky",
+    "ClosedLoopProblem",
     "Diagnosis",
     "Dual",
     "Eigen",
     "Elu",
+    "EvidenceResult",
+    "Feedback",
     "Finding",
     "FirstImprovement",
     "GainRatio",
@@ -106,6 +117,7 @@ __all__ = [
     "Identity",
     "Input",
     "Iteration",
+    "Iterative",
     "LMClassifier",
     "LMRegressor",
     "LeastSquaresFit",
@@ -138,6 +150,7 @@ __all__ = [
     "Tanh",
     "Tukey",
     "Uniform",
+    "ValidationGuided",
     "__version__",
     "compare",
     "curve_fit",

@@ -166,16 +166,25 @@ class MLP:
         return [layer.activation.slope(z, a[:-1]) for layer, z, a in hidden]
 
     def directional(
-        self, w: FloatArray, d: FloatArray, passed: ForwardPass, slopes: Sequence[FloatArray]
+        self,
+        w: FloatArray,
+        d: FloatArray,
+        passed: ForwardPass,
+        slopes: Sequence[FloatArray],
+        x1: FloatArray | None = None,
     ) -> tuple[FloatArray, FloatArray]:
         """First and second derivative of the last argument Z along w + td at t = 0, each (n_outputs, N).
 
         With V the direction in matrix form:  ż = V[a; 1] + Wȧ,  z̈ = 2Vȧ + Wä  (the bias row of ȧ and ä is
         0), and through φ:  ȧ = φ'ż,  ä = φ''ż² + φ'z̈.  Exact, at the price of about two forward passes.
+        `x1` (n_inputs, N) moves the inputs along, x + t·x1.
         """
         W_all, V_all = self.matrices(w), self.matrices(d)
         z1 = V_all[0] @ passed.inputs[0]
         z2: FloatArray | None = None  # the first layer is linear in its parameters
+        if x1 is not None:
+            z1 += W_all[0][:, :-1] @ x1
+            z2 = 2.0 * (V_all[0][:, :-1] @ x1)
         for i, layer in enumerate(self.layers[1:-1]):
             a = passed.inputs[i + 1]
             curvature = layer.activation.curvature(passed.arguments[i], a[:-1], slopes[i])

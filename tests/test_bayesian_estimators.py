@@ -244,3 +244,31 @@ def test_weights_are_routed():
         routed = model.fit(X, y, sample_weight=weights)
     alone = make_pipeline(StandardScaler(), bayesian()).fit(X[:30], y[:30])
     np.testing.assert_allclose(routed.predict(X), alone.predict(X), rtol=1e-3)
+
+
+def test_functions_drawn_from_a_committee(fitted):
+    """Their variance is that of `predict_moments`, the noise of new rows left out."""
+    X, _ = noisy(n_samples=7, seed=9)
+    drawn = fitted.sample_y(X, 20_000, random_state=1)
+    moments = fitted.predict_moments(X)
+    assert drawn.shape == (7, 20_000)
+    ratio = drawn.var(axis=1) / (moments.model + moments.spread)[:, 0]
+    np.testing.assert_allclose(ratio, 1.0, atol=5 * np.sqrt(2 / 20_000))
+    std = np.sqrt((moments.model + moments.spread)[:, 0])
+    assert (np.abs(drawn.mean(axis=1) - moments.mean[:, 0]) < 5 * std / np.sqrt(20_000)).all()
+    np.testing.assert_array_equal(
+        fitted.sample_y(X, 2, random_state=4), fitted.sample_y(X, 2, random_state=4)
+    )
+    two = bayesian(n_starts=1).fit(*noisy(n_outputs=2))
+    assert two.sample_y(X, 5).shape == (7, 2, 5)
+
+
+def test_functions_that_cannot_be_drawn(fitted):
+    X, y = noisy(40)
+    with pytest.raises(ValueError, match="n_samples=0 must be at least 1"):
+        fitted.sample_y(X, 0)
+    with pytest.raises(ValueError, match="no error bars: set regularization='bayesian'"):
+        LMRegressor((4,), alpha=0.1, n_starts=1, random_state=0).fit(X, y).sample_y(X)
+    # without posteriors the members of a committee are its only functions
+    several = LMRegressor((4,), alpha=0.1, n_starts=2, ensemble_size=2, random_state=0).fit(X, y)
+    assert len(np.unique(several.sample_y(X, 9)[0])) == 2

@@ -213,3 +213,27 @@ def test_probabilities_are_less_certain_than_those_of_the_mode(network):
 def test_probabilities_need_classes():
     with pytest.raises(ValueError, match="Softmax or Logistic"):
         mean_probabilities(stored(), NEW)
+
+
+# -- functions drawn from it -----------------------------------------------------------------------
+
+
+@rows
+def test_drawn_functions_have_the_covariance_of_the_posterior(n_samples):
+    X, y = network_data(n_samples)
+    problem = NetworkProblem(NETWORK, X, y)
+    rng = np.random.default_rng(2)
+    w, prior = rng.normal(0, 0.7, NETWORK.n_params), rng.uniform(0.5, 2, NETWORK.n_params)
+    posterior = Posterior.at(problem, w, prior, 25.0)
+    n_draws = 40_000
+    drawn = posterior.draw_functions(NEW, n_draws, np.random.default_rng(3))[:, :, 0]
+    J = problem.linearize(w).jacobian.dense()
+    slopes = derivative(NETWORK, w, NEW)[:, 0]
+    exact = slopes @ np.linalg.inv(J.T @ J + np.diag(prior)) @ slopes.T / 25.0
+    scale = np.sqrt(np.outer(exact.diagonal(), exact.diagonal()))
+    # an entry of a sample covariance has a standard error of at most scale sqrt(2/n): five of them
+    assert np.abs((np.cov(drawn.T) - exact) / scale).max() < 5 * np.sqrt(2 / n_draws)
+    error = (drawn.mean(axis=0) - NETWORK.predict(w, NEW)[:, 0]) / np.sqrt(exact.diagonal() / n_draws)
+    assert np.abs(error).max() < 5
+    again = posterior.draw_functions(NEW, 3, np.random.default_rng(3))
+    assert again.shape == (3, 9, 1) and posterior.draw_functions(NEW[:0], 3, rng).shape == (3, 0, 1)

@@ -118,5 +118,27 @@ class Committee:
         model = np.mean([posterior.predictive_variance(X) for posterior in posteriors], axis=0)
         return Moments(mean, noise, model, np.var(outputs, axis=0))
 
+    def draw_functions(self, X: ArrayLike, n_draws: int, rng: np.random.Generator) -> FloatArray:
+        """Functions at X, (n_draws, n_samples, n_outputs), each of a member in turn: as a mixture they have
+        the variance `model + spread` of `moments`, up to the chance of the draws.
+
+        Raises
+        ------
+        ValueError
+            When a member has no posterior, and is alone.
+        """
+        if len(self) == 1 and not self.has_posterior:
+            raise ValueError("a single network without posterior gives one function, so nothing to draw")
+        turns = np.arange(n_draws) % len(self)
+        drawn = np.empty((n_draws, len(np.asarray(X)), self.network.n_outputs))
+        for k, member in enumerate(self.members):
+            own = int((turns == k).sum())
+            drawn[turns == k] = (
+                self.network.predict(member.w, X)
+                if member.posterior is None
+                else member.posterior.draw_functions(X, own, rng)
+            )
+        return drawn
+
     def _outputs(self, X: ArrayLike) -> list[FloatArray]:
         return [self.network.predict(member.w, X) for member in self.members]

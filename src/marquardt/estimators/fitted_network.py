@@ -80,6 +80,11 @@ class FittedNetwork:
             self.y.inverse(scaled.mean), *(v * squares for v in (scaled.noise, scaled.model, scaled.spread))
         )
 
+    def draw_functions(self, X: ArrayLike, n_draws: int, rng: np.random.Generator) -> FloatArray:
+        """Functions drawn from the posterior at X, (n_draws, n_samples, n_outputs), in the units of y."""
+        drawn = self.committee.draw_functions(self._scaled(X), n_draws, rng)
+        return drawn * self.y.scale + self.y.offset
+
     def layer_names(self) -> list[list[Any]]:
         """The layers as JSON data: `[["Input", 8], ["Tanh", 20], ["Linear", 1]]`."""
         return [[type(layer).__name__, layer.units] for layer in self.network.layers]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 from sklearn.base import BaseEstimator
@@ -75,6 +76,31 @@ class Predictions:
         """
         return self._moments(self.fitted_network_, checked_inputs(self._estimator, X))
 
+    def sample_y(
+        self, X: ArrayLike, n_samples: int = 1, random_state: int | np.random.Generator | None = 0
+    ) -> FloatArray:
+        """Functions that the training rows allow, at X: (n_rows, n_samples), or with several outputs
+        (n_rows, n_outputs, n_samples), the shapes of `GaussianProcessRegressor.sample_y`.
+
+        Each column is one function, drawn from the (linearized) posterior of the weights, of the committee's
+        members in turn.  They are smooth: the noise of a new measurement is not in them.  For what is
+        computed from a whole curve, such as its maximum, an integral or an index of sensitivity.
+
+        Raises
+        ------
+        ValueError
+            When `n_samples` is not positive, or the fit is a single network without error bars.
+        """
+        if n_samples < 1:
+            raise ValueError(f"n_samples={n_samples!r} must be at least 1, e.g. 100")
+        fitted = self.fitted_network_
+        inputs = checked_inputs(self._estimator, X)
+        if len(fitted.committee) == 1:
+            self._check_error_bars(fitted)
+        drawn = fitted.draw_functions(inputs, n_samples, np.random.default_rng(random_state))
+        drawn = np.moveaxis(drawn, 0, -1)
+        return drawn[:, 0] if self.y_ndim_ == 1 else drawn
+
     @property
     def relevance_(self) -> FloatArray | None:
         """Of each input, between 0 and 1."""
@@ -102,6 +128,10 @@ class Predictions:
         return FittedNetwork(self.committee_, self.x_scaler_, self.y_scaler_)
 
     def _moments(self, fitted: FittedNetwork, inputs: FloatArray) -> Moments:
+        self._check_error_bars(fitted)
+        return fitted.moments(inputs)
+
+    def _check_error_bars(self, fitted: FittedNetwork) -> None:
         if not fitted.has_error_bars:
             why = (
                 "set regularization='bayesian'"
@@ -109,7 +139,6 @@ class Predictions:
                 else f"see message_: {self.message_}"
             )
             raise ValueError(f"this fit has no error bars: {why}")
-        return fitted.moments(inputs)
 
     def _like_y(self, values: FloatArray) -> FloatArray:
         return values[:, 0] if self.y_ndim_ == 1 else values

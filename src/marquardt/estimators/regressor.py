@@ -102,9 +102,10 @@ class LMRegressor(Predictions, MultiOutputMixin, RegressorMixin, BaseEstimator):
     n_iter_no_change : int
         With early stopping: iterations without improvement after which training ends.
     damping : str or DampingRule
-        "auto", "nielsen", "trainlm" (MATLAB's), "gain-ratio", or an object of `marquardt.damping`.
+        "auto", "nielsen", "trainlm" (MATLAB's), "gain-ratio", or an object of `marquardt.damping`; with early
+        stopping also "validation": λ moved to where the validation error is lowest.
     solver : str or LinearSolver
-        "auto", "cholesky", "qr", "dual", "eigen", or an object of `marquardt.linsolve`.
+        "auto", "cholesky", "qr", "dual", "eigen", "iterative", or an object of `marquardt.linsolve`.
     acceleration : bool or Geodesic
         Second-order term of the step.
     resolve_output : bool

@@ -46,14 +46,16 @@ def png(figure: Figure, dpi: int = 160) -> bytes:
     return buffer.getvalue()
 
 
-def empty_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, Any]:
-    """An empty figure in the house style, sizes in inches."""
+def empty_figure(
+    width: float, height: float, rows: int = 1, columns: int = 1, *, sharex: bool | None = None
+) -> tuple[Figure, Any]:
+    """An empty figure in the house style, sizes in inches; rows share their x axis unless told."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, sharex=rows > 1)
+    axes = figure.subplots(rows, columns, sharex=rows > 1 if sharex is None else sharex)
     for axis in np.ravel(np.asarray(axes)):
         axis.grid(visible=True, color=GRID, linewidth=0.8)
         axis.set_axisbelow(True)

@@ -73,7 +73,7 @@ TASKS = {
         heat_1d, (1, 3, 10, 30), {3: 1e-6, 30: 1e-8}, relative=False, published="GPU: 2.8e-8 in 1000 s"
     ),
     "poisson_5d": Task(
-        poisson_5d, (3, 10, 30, 60), {60: 1e-5}, relative=False, seeds=3, published="GPU: 5.6e-8 in 3000 s"
+        poisson_5d, (1, 3, 10, 20), {60: 1e-5}, relative=False, seeds=3, published="GPU: 5.6e-8 in 3000 s"
     ),
     "deep_poisson": Task(lambda: deep(poisson_2d()), (1, 3, 10, 30), {3: 1e-7, 10: 2e-9, 30: 1e-9}),
     "deep_heat": Task(lambda: deep(heat_1d()), (1, 3, 10, 30), {10: 1e-8, 30: 5e-9}),
@@ -84,8 +84,8 @@ TASKS = {
         seeds=1,
         published="1.9e-3 (NNCG, 41 000 iterations on a GPU)",
     ),
-    "reaction": Task(reaction, (10, 30, 100), {600: 9.9e-3}, seeds=1, published="9.9e-3 (NNCG)"),
-    "wave": Task(wave, (10, 30, 100, 300), {600: 1.3e-2}, seeds=1, published="1.3e-2 (NNCG)"),
+    "reaction": Task(reaction, (10, 30, 60), {600: 9.9e-3}, seeds=1, published="9.9e-3 (NNCG)"),
+    "wave": Task(wave, (10, 30, 100, 240), {600: 1.3e-2}, seeds=1, published="1.3e-2 (NNCG)"),
     "burgers": Task(
         burgers, (10, 30, 100, 300, 600), {600: 1e-6}, seeds=1, published="8e-14 in 346 s on an H100 (DSGNAR)"
     ),
@@ -106,22 +106,46 @@ class Track:
             self.points.append((now, params))
 
 
+Curve = list[tuple[float, float]]
+"""Time and error."""
+
+
 class Watch(Track):
     """The same as a place for checkpoints of `minimize`, which shows it w after every step."""
 
     def begin(self, identity: Mapping[str, object]) -> None:
         del identity
+        if not self.points:  # the clock runs on through the runs of a solution
+            self.begun = time.perf_counter()
 
     def note(self, iteration: int, snapshot: Any) -> None:
         del iteration
-        self.note_params(snapshot.best.w)
+        self.note_params(snapshot.position.w)
 
     def end(self, outcome: Any, status: Any) -> None:
         del status
-        self.points.append((time.perf_counter() - self.begun, outcome.w))
+        self.points.append((time.perf_counter() - self.begun, outcome.w_last))
 
 
-def ours(ready: Ready, seed: int, seconds: float) -> tuple[list[tuple[float, float]], dict[str, Any]]:
+class Judge:
+    """Errors on a grid that is not trained on; the exact solution is computed once."""
+
+    def __init__(self, ready: Ready, relative: bool) -> None:
+        self.template = ready.solve(max_iter=0)
+        box = ready.pde.box
+        corners = box.grid(101) if box.dimension <= 2 else None
+        random = np.random.default_rng(0).uniform(size=(10_000, box.dimension))
+        self.points = box.scaled(random) if corners is None else corners
+        self.truth = np.asarray(ready.exact(**dict(zip(box.names, self.points.T, strict=True))))
+        self.size = np.linalg.norm(self.truth) if relative else np.sqrt(len(self.points))
+
+    def error(self, params: Any) -> float:
+        fit = replace(self.template.fit, params=params)
+        found = replace(self.template, fits=(fit,)).predict(self.points)
+        return float(np.linalg.norm(found[self.template.pde.fields[0]] - self.truth) / self.size)
+
+
+def ours(ready: Ready, judge: Judge, seed: int, seconds: float) -> tuple[Curve, dict[str, Any]]:
     begun = time.perf_counter()
     ready.solve(random_state=seed, max_iter=1)  # compiles
     compilation = time.perf_counter() - begun
@@ -130,32 +154,14 @@ def ours(ready: Ready, seed: int, seconds: float) -> tuple[list[tuple[float, flo
         random_state=seed, max_time=seconds, max_iter=1_000_000, patience=10_000, checkpoint=watch
     )
     tree = solution.fit.tree
-    curve = [(when, error_of(ready, solution, tree.restore(w))) for when, w in watch.points]
+    curve = [(when, judge.error(tree.restore(w))) for when, w in watch.points]
     about = {
         "parameters": solution.fit.problem.n_params,
         "residuals": solution.fit.problem.n_residuals,
-        "iterations": len(solution.history) - 1,
+        "iterations": len(solution.history) - len(solution.fits),
         "compilation": compilation,
     }
     return curve, about
-
-
-def error_of(ready: Ready, solution: Any, params: Any) -> float:
-    return ready.error(_At(solution, params), relative=RELATIVE)
-
-
-class _At:
-    """A solution with other parameters."""
-
-    def __init__(self, solution: Any, params: Any) -> None:
-        self._solution, self._params = solution, params
-
-    def error(self, exact: Any, relative: bool = True) -> float:
-        fit = replace(self._solution.fit, params=self._params)
-        return replace(self._solution, fits=(fit,)).error(exact, relative=relative)
-
-
-RELATIVE = True
 
 
 def loss_of(ready: Ready, seed: int) -> tuple[Any, Any, Any]:
@@ -233,21 +239,19 @@ def adam(ready: Ready, seed: int, seconds: float) -> list[tuple[float, Any]]:
 
 
 def run(name: str, task: Task, seeds: int, rivals: int) -> dict[str, Any]:
-    global RELATIVE
-    RELATIVE = task.relative
     ready, seconds = task.make(), float(task.marks[-1])
+    judge = Judge(ready, task.relative)
     curves: dict[str, list[Any]] = {"Levenberg-Marquardt": []}
     about: dict[str, Any] = {}
     for seed in range(min(seeds, task.seeds)):
-        curve, about = ours(ready, seed, seconds)
+        curve, about = ours(ready, judge, seed, seconds)
         curves["Levenberg-Marquardt"].append(curve)
         print(name, seed, [f"{error_at(curve, mark):.1e}" for mark in task.marks], about, flush=True)
-    template = ready.solve(max_iter=0)
     for label, rival in {"L-BFGS": lbfgs, "Adam": adam}.items():
         curves[label] = []
         for seed in range(min(rivals, task.seeds)):
             points = rival(ready, seed, seconds)
-            curves[label].append([(when, error_of(ready, template, params)) for when, params in points])
+            curves[label].append([(when, judge.error(params)) for when, params in points])
             print(
                 name, label, [f"{error_at(curves[label][-1], mark):.1e}" for mark in task.marks], flush=True
             )
@@ -309,7 +313,8 @@ def report(results: dict[str, Any]) -> str:
         parts.append(
             f"## {name}: {task.make().about}\n\n{about['parameters']} parameters, "
             f"{about['residuals']} residuals; {'relative ' if task.relative else ''}L2 error after a time. "
-            f"{about['iterations']} iterations in the last run; compilation took {about['compilation']:.1f} s. Asked: {goals}."
+            f"{about['iterations']} iterations in the last run; compilation took "
+            f"{about['compilation']:.1f} s. Asked: {goals}."
             + (f" Published: {task.published}." if task.published else "")
             + "\n\n"
             + table(["method", *[f"{mark:g} s" for mark in marks]], rows)

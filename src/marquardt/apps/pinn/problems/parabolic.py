@@ -61,7 +61,7 @@ def heat_4d(n: int = 3000, n_boundary: int = 250, n_initial: int = 250) -> Ready
     )
 
 
-def reaction(rho: float = 5.0, n: int = 1500) -> Ready:
+def reaction(rho: float = 5.0, n: int = 1000) -> Ready:
     """u_t = ρu(1 − u), a Gaussian at the start, periodic on [0, 2π] × [0, 1] (Rathore et al. 2024, ρ = 5).
 
     There is no derivative along x, so that a bump of its own width grows at every x.

@@ -18,7 +18,7 @@ from marquardt.apps.pinn.problems.references import burgers_reference
 from marquardt.apps.pinn.sampling import Grid, ResidualAdaptive, Sobol
 
 
-def convection(speed: float = 40.0, n: int = 2000) -> Ready:
+def convection(speed: float = 40.0, n: int = 1000) -> Ready:
     """u_t + speed·u_x = 0, u = sin x at the start, periodic on [0, 2π] × [0, 1] (Rathore et al. 2024)."""
     return Ready(
         f"Convection with speed {speed:g}",
@@ -35,7 +35,7 @@ def convection(speed: float = 40.0, n: int = 2000) -> Ready:
     )
 
 
-def wave(n: int = 2000) -> Ready:
+def wave(n: int = 1000) -> Ready:
     """u_tt = 4u_xx on [0, 1]², u = sin πx + ½ sin 5πx and u_t = 0 at the start (Rathore et al. 2024)."""
 
     def start(at: Point) -> Any:
@@ -57,7 +57,7 @@ def wave(n: int = 2000) -> Ready:
                 + 0.5 * jnp.sin(5 * jnp.pi * x) * jnp.cos(10 * jnp.pi * t)
             )
         ),
-        Dense((50, 50, 50)),
+        Dense((50, 50, 50), first_scale=3.0),
     )
 
 
@@ -85,5 +85,5 @@ def burgers(viscosity: float = 0.01 / np.pi, n: int = 6000) -> Ready:
         ),
         lambda x, t: burgers_reference(x, t, viscosity),
         Dense((24, 24, 24)),
-        {"renew_every": 20, "renew_until": 200},
+        {"renew_every": 20, "renew_until": 800},
     )

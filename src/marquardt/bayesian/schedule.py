@@ -96,8 +96,8 @@ class Schedule:
         if gamma > self.gamma_tolerance * max(1.0, 0.1 * gammas[-1]) or evidence > self.evidence_tolerance:
             return None
         return (
-            f"log evidence {evidences[-1]:.6g} changed by {evidence:.2g} and effective parameters "
-            f"{gammas[-1]:.4g} by {gamma:.2g} in {self.window} re-estimations"
+            f"the log evidence, {evidences[-1]:.6g}, changed by {evidence:.2g} and the effective parameters, "
+            f"{gammas[-1]:.4g}, by {gamma:.2g} in the last {self.window} estimates of the penalty"
         )
 
     def _past_the_highest(self, updates: Sequence[Evidence]) -> str | None:
@@ -110,4 +110,5 @@ class Schedule:
             tolerance = max(tolerance, self.creep * (highest - updates[0].log_evidence))
         if highest > before + tolerance:
             return None
-        return f"log evidence {highest:.6g} rose by {highest - before:.2g} in {self.patience} re-estimations"
+        gain = "did not rise" if highest == before else f"rose by {highest - before:.2g} only"
+        return f"the log evidence, {highest:.6g}, {gain} in the last {self.patience} estimates of the penalty"

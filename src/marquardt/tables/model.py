@@ -346,7 +346,9 @@ def _training(regressor: LMRegressor, options: FitOptions) -> dict[str, Any]:
     result, starts = regressor.result_, regressor.starts_
     settings = options.as_text()
     if options.starts > 1:
-        settings["starts"] = f"{len(starts)} ({starts.n_at_best} came within {starts.margin} of the best)"
+        reached = f"{starts.n_at_best} reached the best fit, within {starts.margin}"
+        alone = "the best fit was reached once; more starts may find a better one"
+        settings["starts"] = f"{len(starts)}: {reached if starts.n_at_best > 1 else alone}"
     return {
         "network": regressor.fitted_network_.describe(),
         "n_params": regressor.network_.n_params,

@@ -94,7 +94,7 @@ def test_several_targets_and_every_option(folder):
     assert outcome.stderr == ""
     assert data["targets"] == ["answer", "other"]
     assert data["network"] == "7 inputs, 3 logistic, 2 logistic, 2 linear"
-    assert data["settings"]["starts"].startswith("2 (") and data["settings"]["alpha"] == "0.1"
+    assert data["settings"]["starts"].startswith("2: ") and data["settings"]["alpha"] == "0.1"
     assert data["scores"]["other"]["held_out"]["n"] == 18
     assert [column["name"] for column in data["columns"]] == ["dose", "salt", "code"]
     rows = json.loads(run("predict", "two.marquardt", "two.csv", "--only", "--json").stdout)["rows"]

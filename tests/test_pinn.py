@@ -79,6 +79,8 @@ DERIVATIVES = {
     "u_tx": 2 * np.cos(2 * X) * np.exp(T),
     "u_xxx": -8 * np.cos(2 * X) * np.exp(T),
     "u_xxxx": 16 * np.sin(2 * X) * np.exp(T),
+    "u_" + "x" * 6: -64 * np.sin(2 * X) * np.exp(T),
+    "u_" + "x" * 7: -128 * np.cos(2 * X) * np.exp(T),
     "u_xxt": -4 * np.sin(2 * X) * np.exp(T),
     "u_tttt": np.sin(2 * X) * np.exp(T),
     "v_xx": 2 * T,

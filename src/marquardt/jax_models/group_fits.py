@@ -15,6 +15,7 @@ from marquardt.jax_models.parameter_tree import ParameterTree, Trainable
 from marquardt.jax_models.residual_groups import Groups, renewed, stacked_problem
 from marquardt.jax_models.stacked_problem import StackedProblem
 from marquardt.jax_models.transforms import Transform
+from marquardt.jax_models.tree_statistics import tree_statistics
 from marquardt.jax_models.warm_up import WarmUp
 from marquardt.least_squares_fit import LeastSquaresFit
 from marquardt.lm import minimize
@@ -58,10 +59,7 @@ class GroupFit(RunOutcome):
 
     def statistics(self) -> LeastSquaresFit:
         """Covariance, standard errors, correlations and a summary, of the parameters free of bounds."""
-        layout, at = self.tree.layout, self.problem.linearize(self.result.w)
-        names = tuple(layout.leaf_of(index) for index in range(layout.n_params))
-        n_calls = self.result.n_costs + self.result.n_jacobians
-        return LeastSquaresFit(at.w, at.residual, at.jacobian.dense(), names, self.result, n_calls)
+        return tree_statistics(self.problem, self.tree.layout, self.result)
 
 
 def fit_groups(

@@ -12,6 +12,7 @@ from marquardt.jax_models.model_checks import check_same_every_time, influence_n
 from marquardt.jax_models.parameter_tree import Trainable
 from marquardt.jax_models.pytree_problem import PytreeProblem
 from marquardt.jax_models.transforms import Transform
+from marquardt.jax_models.tree_statistics import tree_statistics
 from marquardt.jax_models.warm_up import WarmUp
 from marquardt.least_squares_fit import LeastSquaresFit
 from marquardt.linsolve import QR
@@ -36,11 +37,7 @@ class ParameterFit(RunOutcome):
 
     def statistics(self) -> LeastSquaresFit:
         """Covariance, standard errors, correlations and a summary, of the parameters free of bounds."""
-        layout = self.problem.tree.layout
-        at = self.problem.linearize(self.result.w)
-        names = tuple(layout.leaf_of(index) for index in range(layout.n_params))
-        n_calls = self.result.n_costs + self.result.n_jacobians
-        return LeastSquaresFit(at.w, at.residual, at.jacobian.dense(), names, self.result, n_calls)
+        return tree_statistics(self.problem, self.problem.tree.layout, self.result)
 
 
 def least_squares(

@@ -13,9 +13,9 @@ Field = Callable[[jax.Array], jax.Array]
 """x (d,) -> all fields at x (m,)."""
 
 TAYLOR_ORDER = 6
-"""Orders of one coordinate from here on come by Taylor mode, lower ones by forward over forward mode, where the
-compiler finds what the nested passes share.  `benchmarks/pinn_derivatives.py`: at order 2 forward mode takes
-0.4 of Taylor's time, at order 6 0.8, and at order 8 2.7; from order 6 on it compiles 3 to 14 times as long."""
+"""Orders of one coordinate from here on come by Taylor mode, lower ones by forward over forward mode, where
+the compiler finds what the nested passes share.  `benchmarks/pinn_derivatives.py`: at order 2 forward mode
+takes 0.4 of Taylor's time, at order 6 0.8, at order 8 2.7; from 6 on it compiles 3 to 14 times as long."""
 
 
 class Point:

@@ -230,6 +230,8 @@ INTERIOR = Interior(lambda at: at.u_t - at.u_xx, n=20)
         (lambda: solve(PDE(SQUARE, [INTERIOR]), Dense((3,), periodic=("z",))), "no coordinate 'z'"),
         (lambda: solve(PDE(SQUARE, [INTERIOR], hard=lambda at, n: jnp.ones(2)), (3,)), "one value a field"),
         (lambda: solve(PDE(SQUARE, [INTERIOR]), (3,), patience=0), "patience=0"),
+        (lambda: solve(PDE(SQUARE, [INTERIOR]), (3,), weighting=Causal(time="z")), "no coordinate 'z'"),
+        (lambda: solve(PDE(SQUARE, [INTERIOR]), (3,), weighting=Causal(groups=("a",))), "there is no 'a'"),
     ],
 )
 def test_bad_input_is_named(make, words):
@@ -248,7 +250,7 @@ def test_an_equation_with_a_name_that_is_not_there():
 def test_causal_weights_are_those_of_the_paper():
     points = np.stack([np.zeros(4), np.array([0.0, 1.0, 1.0, 2.0])], axis=1)
     group = GroupState(2.0, points, np.array([[0.1], [0.2], [0.4], [0.5]]), None)
-    weights = Causal(tolerance=3.0, slabs=2).weights({"interior": group})["interior"]
+    weights = Causal(tolerance=3.0, slabs=2).weights({"interior": group}, SQUARE)["interior"]
     first = np.exp(-3.0 * 0.1**2)  # slab 0 holds t = 0 only, the middle belongs to slab 1
     np.testing.assert_allclose(weights, [2.0, 2.0 * first, 2.0 * first, 2.0 * first])
 
@@ -258,7 +260,7 @@ def test_balanced_weights_even_out_the_rows():
         "a": GroupState(1.0, np.zeros((2, 2)), np.ones((2, 1)), np.array([4.0, 4.0])),
         "b": GroupState(3.0, np.zeros((1, 2)), np.ones((1, 1)), np.array([1.0])),
     }
-    weights = Balanced().weights(groups)
+    weights = Balanced().weights(groups, SQUARE)
     np.testing.assert_allclose(weights["a"], 1.0)
     np.testing.assert_allclose(weights["b"], 12.0)
 

@@ -78,7 +78,9 @@ class Samples:
             self.places = {
                 name: self._placed(name, group, params, rng) for name, group in self.pde.named_groups.items()
             }
-        weights = self.weighting.weights({name: self._state(name, params) for name in self.places})
+        weights = self.weighting.weights(
+            {name: self._state(name, params) for name in self.places}, self.pde.box
+        )
         return {
             name: ResidualGroup(self.residuals[name], place, weights[name] / len(weights[name]))
             for name, place in self.places.items()

@@ -9,6 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from marquardt.apps.pinn.domain import Box
+
 Numbers = NDArray[np.float64]
 
 
@@ -34,7 +36,7 @@ class Weighting(Protocol):
         """Whether it looks at the rows of the Jacobian."""
         ...
 
-    def weights(self, groups: Mapping[str, GroupState]) -> dict[str, Numbers]:
+    def weights(self, groups: Mapping[str, GroupState], box: Box) -> dict[str, Numbers]:
         """Weights (n,) whose mean is the weight of the group."""
         ...
 
@@ -45,7 +47,8 @@ class Fixed:
 
     needs_rows: bool = False
 
-    def weights(self, groups: Mapping[str, GroupState]) -> dict[str, Numbers]:
+    def weights(self, groups: Mapping[str, GroupState], box: Box) -> dict[str, Numbers]:
+        del box
         return {name: np.full(len(group.residuals), group.weight) for name, group in groups.items()}
 
 
@@ -63,7 +66,8 @@ class Balanced:
 
     needs_rows: bool = True
 
-    def weights(self, groups: Mapping[str, GroupState]) -> dict[str, Numbers]:
+    def weights(self, groups: Mapping[str, GroupState], box: Box) -> dict[str, Numbers]:
+        del box
         means = {name: _mean(group) for name, group in groups.items()}
         largest = max(means.values())
         return {
@@ -88,8 +92,8 @@ class Causal:
 
     Parameters
     ----------
-    axis : int
-        The time among the coordinates.
+    time : str
+        The coordinate.
     tolerance : float
         ε.  100 is in the middle of the paper's range.
     slabs : int
@@ -101,7 +105,7 @@ class Causal:
     networks", CMAME 421 (2024) 116813, eq. (3.5).
     """
 
-    axis: int = -1
+    time: str = "t"
     tolerance: float = 100.0
     slabs: int = 32
     groups: tuple[str, ...] = ("interior",)
@@ -109,11 +113,13 @@ class Causal:
     """Of a weight: the rows stay in the problem."""
     needs_rows: bool = False
 
-    def weights(self, groups: Mapping[str, GroupState]) -> dict[str, Numbers]:
-        result = Fixed().weights(groups)
+    def weights(self, groups: Mapping[str, GroupState], box: Box) -> dict[str, Numbers]:
+        result = Fixed().weights(groups, box)
         for name in self.groups:
+            if name not in groups:
+                raise ValueError(f"groups={self.groups!r}: there is no {name!r}, only {', '.join(groups)}")
             group = groups[name]
-            times = group.points[:, self.axis]
+            times = group.points[:, box.axis(self.time)]
             span = max(float(np.ptp(times)), np.finfo(float).tiny)
             slab = np.minimum(((times - times.min()) / span * self.slabs).astype(int), self.slabs - 1)
             squares = np.mean(group.residuals**2, axis=1)

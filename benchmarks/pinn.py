@@ -40,6 +40,7 @@ from marquardt.apps.pinn.problems import (
 )
 from marquardt.apps.pinn.samples import Samples
 from marquardt.jax_models import double_precision
+from marquardt.reports import COLORS, draw_legend, empty_figure
 from table import RESULTS, save, table
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
@@ -142,8 +143,9 @@ class Judge:
         self.size = np.linalg.norm(self.truth) if relative else np.sqrt(len(self.points))
 
     def error(self, params: Any) -> float:
-        fit = replace(self.template.fit, params=params)
-        found = replace(self.template, fits=(fit,)).predict(self.points)
+        run = self.template.runs[-1]
+        run = replace(run, fit=replace(run.fit, params=params))
+        found = replace(self.template, runs=(run,)).predict(self.points)
         return float(np.linalg.norm(found[self.template.pde.fields[0]] - self.truth) / self.size)
 
 
@@ -157,7 +159,7 @@ def ours(ready: Ready, judge: Judge, seed: int, seconds: float) -> tuple[Curve, 
     about = {
         "parameters": solution.fit.problem.n_params,
         "residuals": solution.fit.problem.n_residuals,
-        "iterations": len(solution.history) - len(solution.fits),
+        "iterations": len(solution.history) - len(solution.runs),
         "compilation": judge.compilation,
     }
     return curve, about
@@ -269,29 +271,23 @@ def error_at(curve: list[tuple[float, float]], mark: float) -> float:
     return known[-1] if known else float("nan")
 
 
-def draw(name: str, task: Task, curves: dict[str, list[Any]]) -> None:
-    from matplotlib.figure import Figure
+COLORED = dict(zip(("Levenberg-Marquardt", "L-BFGS", "Adam"), COLORS.values(), strict=True))
 
-    figure = Figure(figsize=(5.6, 4.0), layout="constrained")
-    axes = figure.subplots()
-    colors = {"Levenberg-Marquardt": "tab:blue", "L-BFGS": "tab:orange", "Adam": "tab:green"}
+
+def draw(name: str, task: Task, curves: dict[str, list[Any]]) -> None:
+    figure, axes = empty_figure(5.6, 4.0)
     for label, runs in curves.items():
         for index, curve in enumerate(runs):
             times, errors = zip(*curve, strict=True)
-            axes.loglog(
-                np.maximum(times, 0.02),
-                errors,
-                color=colors[label],
-                lw=1.2,
-                label=label if index == 0 else None,
-            )
-    for when, goal in task.goals.items():
-        axes.plot(min(when, task.marks[-1]), goal, "kv", ms=6)
+            shown = label if index == 0 else None
+            axes.loglog(np.maximum(times, 0.02), errors, color=COLORED[label], lw=1.2, label=shown)
+    for index, (when, goal) in enumerate(task.goals.items()):
+        shown = "asked" if index == 0 else None
+        axes.plot(min(when, task.marks[-1]), goal, "kv", ms=6, ls="none", label=shown)
     axes.set_xlabel("time in s, without compilation")
     axes.set_ylabel("relative L2 error" if task.relative else "L2 error")
-    axes.set_title(f"{task.make().about}", fontsize=10)
-    axes.grid(alpha=0.3)
-    axes.legend()
+    axes.set_title(task.make().about, fontsize=10)
+    draw_legend(axes)
     IMAGES.mkdir(exist_ok=True)
     figure.savefig(IMAGES / f"pinn_{name}.png", dpi=110)
 
@@ -326,9 +322,15 @@ def main() -> None:
     parser.add_argument("tasks", nargs="*", default=[], metavar="task")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--rivals", type=int, default=1)
+    parser.add_argument("--draw", action="store_true", help="only draw and write again what was measured")
     arguments = parser.parse_args()
     kept = RESULTS / "pinn.json"
-    results: dict[str, Any] = {}
+    results: dict[str, Any] = json.loads(kept.read_text())["results"] if arguments.draw else {}
+    for name, result in results.items():
+        draw(name, TASKS[name], result["curves"])
+    if arguments.draw:
+        save("pinn", {"results": results}, report(results))
+        return
     for name in arguments.tasks or TASKS:
         result = run(name, TASKS[name], arguments.seeds, arguments.rivals)
         known = json.loads(kept.read_text())["results"] if kept.exists() else {}

@@ -383,7 +383,7 @@ def test_the_callback_and_the_limits():
     solution = solve(
         OSCILLATOR, (6,), max_iter=30, callback=lambda record: seen.append(record.cost) or len(seen) > 5
     )
-    assert len(seen) >= 6 and solution.fits[0].status is Status.STOPPED_BY_CALLBACK
+    assert len(seen) >= 6 and solution.runs[0].fit.status is Status.STOPPED_BY_CALLBACK
     timed = solve(OSCILLATOR, (6,), max_time=0.0)
     assert timed.status is Status.MAX_TIME and len(timed.history) == 1
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from marquardt.apps.pinn.solution import Solution
+from marquardt.reports import COLORS, MUTED, empty_figure
+
+COST, DAMPING, WATCHED = COLORS["training"], COLORS["held out"], COLORS["validation"]
 
 SIDE = 121
 """Points a side of a map."""
@@ -27,10 +31,7 @@ def picture(solution: Solution, exact: Callable[..., ArrayLike] | None = None) -
     -------
     matplotlib.figure.Figure
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10.0, 7.2), layout="constrained")
-    axes = figure.subplots(2, 2)
+    figure, axes = empty_figure(10.0, 7.2, 2, 2, sharex=False)
     _draw_field(figure, axes[0, 0], solution)
     _draw_error(figure, axes[0, 1], solution, exact)
     _draw_groups(axes[1, 0], solution)
@@ -84,6 +85,7 @@ def _draw_map(
         axes.set_xlabel(box.names[0])
         axes.set_yscale(norm or "linear")
         return
+    axes.grid(visible=False)
     image = axes.imshow(
         (np.maximum(values, floor) if norm else values).reshape(SIDE, SIDE).T,
         origin="lower",
@@ -100,7 +102,7 @@ def _draw_map(
 def _draw_groups(axes: Any, solution: Solution) -> None:
     sizes = solution.residual_sizes()
     places = np.arange(len(sizes))
-    axes.barh(places, list(sizes.values()), color="tab:blue", height=0.6)
+    axes.barh(places, list(sizes.values()), color=COST, alpha=0.8, height=0.6)
     axes.set_yticks(places, list(sizes))
     axes.invert_yaxis()
     axes.set_xscale("log")
@@ -114,21 +116,24 @@ def _draw_groups(axes: Any, solution: Solution) -> None:
 def _draw_run(axes: Any, solution: Solution) -> None:
     records = solution.history
     costs = [record.cost for record in records]
-    axes.semilogy(costs, color="tab:blue", label="cost")
+    axes.semilogy(costs, color=COST, label="cost")
     if any(record.validation_cost is not None for record in records):
         watched = [record.validation_cost for record in records]
-        axes.semilogy(watched, color="tab:green", lw=1, label="cost on the first points")
+        axes.semilogy(watched, color=WATCHED, lw=1, label="cost on the first points")
     axes.set_xlabel("iteration")
     axes.set_ylabel("cost")
     right = axes.twinx()
     right.semilogy(
-        [record.damping for record in records], color="tab:orange", lw=0.8, alpha=0.8, label="damping λ"
+        [record.damping for record in records], color=DAMPING, lw=0.8, alpha=0.8, label="damping λ"
     )
     right.set_ylabel("damping λ")
     lines = [*axes.get_lines(), *right.get_lines()]
-    axes.legend(lines, [line.get_label() for line in lines], loc="upper right")
-    start = len(solution.fits[0].result.history)
-    if len(solution.fits) > 1:
-        axes.axvline(start, color="0.6", lw=0.8, ls="--")
-        axes.annotate("QR", (start, 1.0), xycoords=("data", "axes fraction"), va="top", fontsize=8)
+    axes.legend(lines, [line.get_label() for line in lines], loc="upper right", fontsize=9)
+    begin = 0
+    for before, run in pairwise(solution.runs):
+        begin += len(before.fit.result.history)
+        axes.axvline(begin, color=MUTED, lw=0.8, ls="--")
+        axes.annotate(
+            f" {run.name}", (begin, 0.0), xycoords=("data", "axes fraction"), va="bottom", fontsize=8
+        )
     axes.set_title("The run")

@@ -18,6 +18,7 @@ from marquardt.apps.pinn.field_model import FieldModel
 from marquardt.apps.pinn.network import FieldNetwork
 from marquardt.apps.pinn.pde import PDE
 from marquardt.apps.pinn.samples import Samples
+from marquardt.apps.pinn.training import Run
 from marquardt.jax_models import GroupFit, double_precision
 
 Numbers = NDArray[np.float64]
@@ -30,16 +31,14 @@ class Solution:
     pde: PDE
     network: FieldNetwork
     model: FieldModel = field(repr=False)
-    fits: tuple[GroupFit, ...] = field(repr=False)
-    """The runs, one after the other: see `Training`."""
     samples: Samples = field(repr=False)
-    endings: tuple[str, ...] = field(repr=False)
-    """How each of them ended, in words."""
+    runs: tuple[Run, ...]
+    """One after the other, each from where the one before had ended."""
 
     @property
     def fit(self) -> GroupFit:
-        """The last run, which began where the one before had ended."""
-        return self.fits[-1]
+        """Of the last run."""
+        return self.runs[-1].fit
 
     @property
     def params(self) -> Any:
@@ -51,18 +50,19 @@ class Solution:
 
     @property
     def status(self) -> Status:
-        return self.fits[-1].status
+        return self.fit.status
 
     @property
     def message(self) -> str:
         """How the runs ended, and the root mean square of each group's residuals."""
         sizes = ", ".join(f"{name} {size:.2e}" for name, size in self.residual_sizes().items())
-        return "\n".join([*self.endings, f"Residuals, root mean square: {sizes}."])
+        runs = [f"{run.name.capitalize()}: {run.ending}" for run in self.runs]
+        return "\n".join([*runs, f"Residuals, root mean square: {sizes}."])
 
     @property
     def history(self) -> list[Iteration]:
         """Records of all runs, one after the other."""
-        return [record for fit in self.fits for record in fit.result.history]
+        return [record for run in self.runs for record in run.fit.result.history]
 
     def __call__(self, **coordinates: ArrayLike) -> Numbers | dict[str, Numbers]:
         """The field at coordinates that broadcast, in their shape; a dict for several fields."""

@@ -109,7 +109,7 @@ def solve(
             training.stay(moved.last_params, groups, None)
     if polish and groups is not None and training.may_go_on:
         training.polish(groups)
-    return Solution(pde, network, model, tuple(training.fits), samples, tuple(training.endings))
+    return Solution(pde, network, model, samples, tuple(training.runs))
 
 
 def _network(network: FieldNetwork | Sequence[int] | None, start: Solution | None) -> FieldNetwork:

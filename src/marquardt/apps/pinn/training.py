@@ -17,6 +17,16 @@ POLISH_FLOPS = 5e10
 AT_REST = {Status.COST_TOLERANCE, Status.DAMPING_LIMIT, Status.STEP_TOLERANCE}
 
 
+@dataclass(frozen=True)
+class Run:
+    """One run of a solution."""
+
+    name: str
+    fit: GroupFit = field(repr=False)
+    ending: str
+    """How it ended, in words."""
+
+
 @dataclass
 class Training:
     """What all runs share, and the runs that are done."""
@@ -28,8 +38,7 @@ class Training:
     callback: Callable[[Iteration], bool | None] | None
     options: Mapping[str, Any]
     """As in `minimize`."""
-    fits: list[GroupFit] = field(default_factory=list)
-    endings: list[str] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
     _begun: float = field(default_factory=time.perf_counter)
     _at_rest: bool = False
 
@@ -46,32 +55,34 @@ class Training:
         # Costs of different points do not compare: the watched cost is that of the first ones.
         patience = self.patience if until is None else limit + 1
         more = {"regroup": self.samples.groups, "every": every, "warm_up": warm_up}
-        return self._run(groups, params, limit, patience, **more)
+        return self._run("points move", groups, params, limit, patience, **more)
 
     def stay(self, params: Any, groups: Mapping[str, ResidualGroup], warm_up: WarmUp | None) -> GroupFit:
         """The same points and weights to the end."""
-        return self._run(groups, params, self.max_iter - self.n_iter, self.patience, warm_up=warm_up)
+        left = self.max_iter - self.n_iter
+        return self._run("points stay", groups, params, left, self.patience, warm_up=warm_up)
 
     def polish(self, groups: Mapping[str, ResidualGroup]) -> None:
         """By QR, where the squared system has told what it can and a QR is cheap enough."""
-        n, p = self.fits[-1].problem.n_residuals, self.fits[-1].problem.n_params
+        last = self.runs[-1].fit
+        n, p = last.problem.n_residuals, last.problem.n_params
         if (
             self._at_rest
             and "solver" not in self.options
             and 2.0 * (n + p) * p * min(n + p, p) <= POLISH_FLOPS
         ):
             left = self.max_iter - self.n_iter
-            self._run(groups, self.fits[-1].params, left, self.patience, solver=QR())
+            self._run("polish by QR", groups, last.params, left, self.patience, solver=QR())
 
     @property
     def n_iter(self) -> int:
         """Iterations so far."""
-        return sum(len(fit.result.history) - 1 for fit in self.fits)
+        return sum(len(run.fit.result.history) - 1 for run in self.runs)
 
     @property
     def may_go_on(self) -> bool:
         """Whether neither a limit nor the user has ended it."""
-        last = self.fits[-1].status
+        last = self.runs[-1].fit.status
         return self.n_iter < self.max_iter and (last is Status.MAX_ITER or self._at_rest)
 
     @property
@@ -79,14 +90,19 @@ class Training:
         return {f"unknowns.{name}": Positive() for name in self.samples.pde.positive}
 
     def _run(
-        self, groups: Mapping[str, ResidualGroup], params: Any, max_iter: int, patience: int, **more: Any
+        self,
+        name: str,
+        groups: Mapping[str, ResidualGroup],
+        params: Any,
+        max_iter: int,
+        patience: int,
+        **more: Any,
     ) -> GroupFit:
         stall = Stall(patience, self.callback)
         left = None if self.max_time is None else max(0.0, self.max_time - time.perf_counter() + self._begun)
         stopping = Stopping(max_iter=max_iter, max_time=left, max_fail=None, cost_tolerance=0.0)
         settings = {"stopping": stopping, "callback": stall, **more, **self.options}
         fit = fit_groups(groups, params, transforms=self._transforms, **settings)
-        self.fits.append(fit)
-        self.endings.append(stall.ending(fit.message))
+        self.runs.append(Run(name, fit, stall.ending(fit.message)))
         self._at_rest = stall.stalled or fit.status in AT_REST
         return fit

@@ -378,6 +378,15 @@ def test_the_same_seed_gives_the_same_solution():
     assert solve(HEAT, (6,), max_iter=10, random_state=4).cost != first.cost
 
 
+def test_the_polish_goes_on_from_the_damping_and_lowers_the_cost():
+    solution = solve(OSCILLATOR, (10,), max_iter=400, patience=10)
+    first, polish = solution.runs
+    assert polish.name == "polish by QR" and "by less than a tenth in 10 iterations" in first.ending
+    assert polish.fit.result.history[0].damping == first.fit.result.history[-1].damping
+    assert polish.fit.cost <= first.fit.cost
+    assert len(solve(OSCILLATOR, (10,), max_iter=400, patience=10, polish=False).runs) == 1
+
+
 def test_the_callback_and_the_limits():
     seen = []
     solution = solve(

@@ -5,12 +5,20 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from marquardt.damping import GainRatio, Identity, MarquardtMetric, MoreMetric, Multiplicative, Nielsen
+from marquardt.damping import (
+    Continued,
+    GainRatio,
+    Identity,
+    MarquardtMetric,
+    MoreMetric,
+    Multiplicative,
+    Nielsen,
+)
 from marquardt.initialization import LSUV, Glorot, He, NguyenWidrow, Uniform
 from marquardt.least_squares_fit import LeastSquaresFit, least_squares
 from marquardt.linsolve import QR, Auto, Cholesky, Dual, Eigen, Iterative
 from marquardt.lm import minimize
-from marquardt.method import Geodesic, Method
+from marquardt.method import DEFAULT_DAMPING, Geodesic, Method
 from marquardt.models.layers import (
     Elu,
     Gelu,
@@ -89,6 +97,7 @@ _LAZY = {
 """Public names imported when first asked for: their modules are not needed by all, or load scikit-learn."""
 
 __all__ = [
+    "DEFAULT_DAMPING",
     "LSUV",
     "MLP",
     "QR",
@@ -99,6 +108,7 @@ __all__ = [
     "Checkpoint",
     "Cholesky",
     "ClosedLoopProblem",
+    "Continued",
     "Diagnosis",
     "Dual",
     "Eigen",

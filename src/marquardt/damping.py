@@ -172,6 +172,38 @@ class Multiplicative:
 
 
 @dataclass(frozen=True)
+class Continued:
+    """A rule that goes on at the λ where another run had ended, in its absolute size.
+
+    Parameters
+    ----------
+    rule : DampingRule
+    damping : float
+        λ₀.
+
+    Examples
+    --------
+    >>> Continued(Nielsen(), 1e-9).start(curvature=1000.0).damping
+    1e-09
+    """
+
+    rule: DampingRule
+    damping: float
+
+    def __post_init__(self) -> None:
+        _positive(damping=self.damping)
+
+    def start(self, curvature: float) -> DampingState:
+        return replace(self.rule.start(curvature), damping=self.damping)
+
+    def accepted(self, state: DampingState, gain_ratio: float) -> DampingState:
+        return self.rule.accepted(state, gain_ratio)
+
+    def rejected(self, state: DampingState, gain_ratio: float) -> DampingState:
+        return self.rule.rejected(state, gain_ratio)
+
+
+@dataclass(frozen=True)
 class GainRatio:
     """Thresholds on the gain ratio: λ falls when ρ > high, rises when ρ < low, else stays.
 

@@ -56,7 +56,7 @@ class Solution:
     def message(self) -> str:
         """How the runs ended, and the root mean square of each group's residuals."""
         sizes = ", ".join(f"{name} {size:.2e}" for name, size in self.residual_sizes().items())
-        runs = [f"{run.name.capitalize()}: {run.ending}" for run in self.runs]
+        runs = [f"{run.name[0].upper()}{run.name[1:]}: {run.ending}" for run in self.runs]
         return "\n".join([*runs, f"Residuals, root mean square: {sizes}."])
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from marquardt import QR, Iteration, Status, Stopping
+from marquardt import DEFAULT_DAMPING, QR, Continued, Iteration, Status, Stopping
 from marquardt.apps.pinn.samples import Samples
 from marquardt.apps.pinn.stall import Stall
 from marquardt.jax_models import GroupFit, Positive, ResidualGroup, WarmUp, fit_groups
@@ -102,6 +102,9 @@ class Training:
         left = None if self.max_time is None else max(0.0, self.max_time - time.perf_counter() + self._begun)
         stopping = Stopping(max_iter=max_iter, max_time=left, max_fail=None, cost_tolerance=0.0)
         settings = {"stopping": stopping, "callback": stall, **more, **self.options}
+        if self.runs:  # a start at the usual λ would lose the way, or end in rounding
+            rule = settings.get("damping") or DEFAULT_DAMPING
+            settings["damping"] = Continued(rule, self.runs[-1].fit.result.history[-1].damping)
         fit = fit_groups(groups, params, transforms=self._transforms, **settings)
         self.runs.append(Run(name, fit, stall.ending(fit.message)))
         self._at_rest = stall.stalled or fit.status in AT_REST

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 import marquardt.jax_models.stacked_problem as room
 from marquardt import QR, Stopping
-from marquardt.jax_models import ResidualGroup, WarmUp, double_precision, fit_groups
+from marquardt.jax_models import DeviceCholesky, ResidualGroup, WarmUp, double_precision, fit_groups
 from marquardt.jax_models.parameter_tree import ParameterTree
 from marquardt.jax_models.residual_groups import renewed, stacked_problem
 
@@ -88,6 +88,17 @@ def test_streamed_and_kept_jacobians_take_the_same_steps(equation, monkeypatch):
     monkeypatch.setattr(room, "KEPT_BYTES", 0)
     streamed = fit_groups(groups(equation), start(), stopping=Stopping(max_iter=8))
     assert streamed.cost == pytest.approx(kept.cost, rel=1e-6)
+
+
+def test_the_solver_of_the_device_takes_the_same_step(monkeypatch):
+    monkeypatch.setattr(room, "KEPT_BYTES", 0)
+    problem, tree = problem_of(cubic_equation)
+    at = problem.linearize(tree.start)
+    steps = [
+        solver.prepare(at.jacobian, None, None).factorize(0.1).solve(at.residual)
+        for solver in (DeviceCholesky(), QR())
+    ]
+    np.testing.assert_allclose(steps[0], steps[1], rtol=1e-8, atol=1e-10)
 
 
 def test_the_output_layer_is_found_and_solved_exactly_where_the_equation_is_linear():

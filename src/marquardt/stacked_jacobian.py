@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -48,6 +49,11 @@ class StackedJacobian:
         for part in self.parts[1:]:
             out += part.gram(buffer)
         return out
+
+    def gram_on_device(self) -> Any:
+        """JᵀJ (p, p), both triangles, in an array of the model's library; for parts that have it."""
+        parts: Any = self.parts
+        return sum((part.gram_on_device() for part in parts[1:]), start=parts[0].gram_on_device())
 
     def cogram(self, weights: FloatArray | None = None, out: FloatArray | None = None) -> FloatArray:
         n, p = self.shape

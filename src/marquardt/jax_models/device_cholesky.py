@@ -14,6 +14,7 @@ from marquardt.jacobian import Jacobian
 from marquardt.jax_models.double_precision import double_precision
 from marquardt.jax_models.streamed_jacobian import StreamedJacobian
 from marquardt.linsolve.system import Buffers, SingularSystemError, group_sums, right_hand_side
+from marquardt.stacked_jacobian import StackedJacobian
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class DeviceCholesky:
     ) -> DeviceSystem:
         del recycle
         with double_precision():
-            if isinstance(jacobian, StreamedJacobian):
+            if isinstance(jacobian, StreamedJacobian | StackedJacobian) and _is_on_device(jacobian):
                 gram = jacobian.gram_on_device()
             else:
                 upper = np.triu(jacobian.gram())
@@ -90,6 +91,12 @@ class DeviceFactor:
 
     def determined(self, diagonal: FloatArray, groups: IntArray, n_groups: int) -> FloatArray:
         return group_sums(1.0 - diagonal * self.inverse_diagonal(), groups, n_groups)
+
+
+def _is_on_device(jacobian: StreamedJacobian | StackedJacobian) -> bool:
+    """Whether its rows are made on the device, those of all its parts."""
+    parts = jacobian.parts if isinstance(jacobian, StackedJacobian) else [jacobian]
+    return all(isinstance(part, StreamedJacobian) for part in parts)
 
 
 @jax.jit

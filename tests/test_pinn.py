@@ -1,6 +1,7 @@
 """Differential equations by networks: derivatives, groups, weights, and solutions against closed forms."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 pytest.importorskip("jax")
 import jax.numpy as jnp
 
-from marquardt import Status
+from marquardt import QR, Status
 from marquardt.apps.pinn import (
     PDE,
     Balanced,
@@ -18,18 +19,20 @@ from marquardt.apps.pinn import (
     Conservation,
     Data,
     Dense,
-    GaussLegendre,
     Grid,
     Interior,
     LatinHypercube,
     Periodic,
     Point,
+    Renewal,
     ResidualAdaptive,
     Sobol,
     Uniform,
     initial,
     solve,
+    training,
 )
+from marquardt.apps.pinn.coefficients import gains
 from marquardt.apps.pinn.field_model import FieldModel
 from marquardt.apps.pinn.problems import (
     PROBLEMS,
@@ -39,7 +42,7 @@ from marquardt.apps.pinn.problems import (
 )
 from marquardt.apps.pinn.samples import Samples
 from marquardt.apps.pinn.weighting import GroupState
-from marquardt.jax_models import double_precision
+from marquardt.jax_models import double_precision, fit_groups
 
 SQUARE = Box.of(x=(0, 1), t=(0, 2))
 
@@ -126,7 +129,7 @@ def test_a_name_that_is_not_there(name):
 
 
 @pytest.mark.parametrize(
-    "sampling", [Uniform(), LatinHypercube(), Sobol(), Grid(), GaussLegendre(), ResidualAdaptive()], ids=repr
+    "sampling", [Uniform(), LatinHypercube(), Sobol(), Grid(), ResidualAdaptive()], ids=repr
 )
 @pytest.mark.parametrize(("n", "dimension"), [(1, 1), (49, 2), (100, 1), (64, 3)])
 def test_points_are_in_the_cube_and_as_many_as_asked(sampling, n, dimension):
@@ -191,6 +194,10 @@ def test_data_are_compared_with_the_field():
     np.testing.assert_allclose(r.ravel(), [-0.5, 0.5])
 
 
+def at_the_ends(at):
+    return at.u
+
+
 INTERIOR = Interior(lambda at: at.u_t - at.u_xx, n=20)
 
 
@@ -226,6 +233,12 @@ INTERIOR = Interior(lambda at: at.u_t - at.u_xx, n=20)
         (lambda: PDE(SQUARE, [INTERIOR], unknowns={"moved": 1.0}), "a method of a point"),
         (lambda: PDE(SQUARE, [INTERIOR], positive=("k",)), "must be among the unknowns"),
         (lambda: Dense(()), "widths >= 1"),
+        (lambda: Renewal(0), "every=0 must be >= 1"),
+        (lambda: Renewal(5, until=0), "until=0 must be >= 1"),
+        (
+            lambda: residual(Interior(lambda at: at.u, n=5, where=lambda x, t: x > 2), lambda x, t: x),
+            "0 of 500",
+        ),
         (lambda: Dense((3,), "relu"), "activation='relu' must be one of"),
         (lambda: solve(PDE(SQUARE, [INTERIOR]), Dense((3,), periodic=("z",))), "no coordinate 'z'"),
         (lambda: solve(PDE(SQUARE, [INTERIOR], hard=lambda at, n: jnp.ones(2)), (3,)), "one value a field"),
@@ -242,6 +255,14 @@ def test_bad_input_is_named(make, words):
 def test_an_equation_with_a_name_that_is_not_there():
     with pytest.raises(AttributeError, match="no 'w_xx' at a point"):
         solve(PDE(SQUARE, [Interior(lambda at: at.w_xx, n=5)]), (3,))
+
+
+@pytest.mark.parametrize(
+    "equation", [lambda at: at.u_x + np.sin(at.x), lambda at: at.u if at.x > 0.5 else at.u_x]
+)
+def test_numpy_and_if_within_an_equation_are_explained(equation):
+    with pytest.raises(TypeError, match=r"group 'interior': .*take jax.numpy in place of numpy"):
+        solve(PDE(SQUARE, [Interior(equation, n=5)]), (3,))
 
 
 # -- weights -----------------------------------------------------------------------------------------
@@ -339,25 +360,78 @@ def test_a_periodic_network_is_periodic():
     assert solution.error(lambda x, t: np.sin(np.pi * (x - t))) < 1e-3
 
 
+TRANSPORT = PDE(
+    Box.of(x=(0, 2), t=(0, 1)),
+    [
+        Interior(lambda at: at.u_t + at.u_x, n=150, sampling=Sobol()),
+        initial(lambda at: at.u - jnp.sin(jnp.pi * at.x), n=40, sampling=Grid()),
+    ],
+)
+
+
 @pytest.mark.parametrize(
     "settings",
     [
-        {"renew_every": 1},
-        {"renew_every": 5, "renew_until": 20},
-        {"renew_every": 5, "resample": False, "weighting": Balanced()},
+        {"renewal": Renewal(1)},
+        {"renewal": Renewal(5, until=20)},
+        {"renewal": Renewal(5, points=False), "weighting": Balanced()},
         {"weighting": Causal(tolerance=10.0)},
     ],
 )
 def test_renewed_points_and_weights_solve_it_too(settings):
-    solution = solve(HEAT, (8,), max_iter=60, **settings)
-    assert solution.error(heat) < 1e-3
+    network = Dense((12,), periodic=("x",))
+    solution = solve(TRANSPORT, network, max_iter=80, **settings)
+    assert solution.error(lambda x, t: np.sin(np.pi * (x - t))) < 3e-3
 
 
-def test_adaptive_points_follow_the_residual():
-    interior = Interior(lambda at: at.u_t - 0.25 * at.u_xx, n=150, sampling=ResidualAdaptive())
-    pde = PDE(HEAT.box, [interior], hard=HEAT.hard)
-    solution = solve(pde, (8,), max_iter=40, renew_every=10)
-    assert solution.error(heat) < 1e-3
+def test_points_stay_until_they_are_renewed():
+    before = solve(TRANSPORT, (4,), max_iter=3).samples.places["interior"]
+    seen = [
+        solve(TRANSPORT, (4,), max_iter=3, renewal=renewal).samples.places["interior"]
+        for renewal in (Renewal(5), Renewal(2, points=False), Renewal(2))
+    ]
+    assert [np.array_equal(points, before) for points in seen] == [True, True, False]
+
+
+def test_causal_weights_let_early_times_count_first():
+    """At the start only the first slabs count; in the end all do."""
+    seen = []
+
+    class Watched(Causal):
+        def weights(self, groups, box):
+            result = super().weights(groups, box)
+            seen.append(result["interior"])
+            return result
+
+    network = Dense((12,), periodic=("x",))
+    solve(TRANSPORT, network, max_iter=80, weighting=Watched(tolerance=10.0))
+    assert seen[0].min() < 1e-3 * seen[0].max() and seen[-1].min() > 0.9 * seen[-1].max()
+
+
+def test_adaptive_points_crowd_where_the_residual_is_large():
+    """A source within |x − 0.5| < 0.05 that a tiny network misses."""
+    interior = Interior(
+        lambda at: at.u_xx + jnp.exp(-(((at.x - 0.5) / 0.03) ** 2)),
+        n=200,
+        sampling=ResidualAdaptive(power=2.0),
+    )
+    pde = PDE(Box.of(x=(0, 1)), [interior, Boundary(lambda at: at.u, n=2)])
+    places = solve(pde, 2, max_iter=12).samples.places["interior"]
+    near = np.mean(np.abs(places[:, 0] - 0.5) < 0.1)
+    assert near > 0.35  # evenly it would be 0.2
+
+
+def test_points_of_ones_own_and_domains_that_are_no_boxes():
+    disk = Interior(lambda at: at.laplacian() + 4.0, n=150, where=lambda x, y: x**2 + y**2 < 1)
+    angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    rim = Boundary(lambda at: at.u, points=np.stack([np.cos(angle), np.sin(angle)], axis=1))
+    solution = solve(PDE(Box.of(x=(-1, 1), y=(-1, 1)), [disk, rim]), (8,), max_iter=60)
+    inside = disk.place(solution.pde.box, np.random.default_rng(1))
+    assert inside.shape == (150, 2) and (np.linalg.norm(inside, axis=1) < 1).all()
+    assert solution.error(lambda x, y: 1 - x**2 - y**2, points=inside) < 1e-5
+    assert np.abs(solution.residual("interior", inside)).max() < 1e-3
+    with pytest.raises(ValueError, match="no group 'rim'; there are interior, boundary"):
+        solution.residual("rim", inside)
 
 
 def test_a_curriculum_goes_on_from_a_solution():
@@ -397,23 +471,85 @@ def test_the_callback_and_the_limits():
     assert timed.status is Status.MAX_TIME and len(timed.history) == 1
 
 
-def conductivity(seed, noise=0.02):
-    rng = np.random.default_rng(seed)
-    points = rng.uniform(size=(80, 2))
-    data = Data(points, heat(*points.T) + noise * rng.normal(size=80), weight=1.0)
-    interior = Interior(lambda at: at.u_t - at.kappa * at.u_xx, n=150, weight=100.0, sampling=Sobol())
-    ends = Boundary(lambda at: at.u, ("x_min", "x_max"), n=20, sampling=Grid())
-    pde = PDE(HEAT.box, [interior, ends, data], unknowns={"kappa": 1.0}, positive=("kappa",))
-    return solve(pde, (8, 8), max_iter=150).unknowns["kappa"]
+PLACES = np.random.default_rng(0).uniform(size=(60, 2))
+NOISE = 0.02 * np.random.default_rng(1).normal(size=60)
 
 
-def test_an_unknown_coefficient_comes_with_an_honest_standard_error():
-    found = [conductivity(seed) for seed in range(4)]
-    values = np.array([coefficient.value for coefficient in found])
-    errors = np.array([coefficient.standard_error for coefficient in found])
-    z = (values - 0.25) / errors
-    assert np.abs(z).max() < 4 and 0.3 < np.sqrt(np.mean(z**2)) < 2.5
-    assert "±" in str(found[0])
+def conduction(at):
+    return at.u_t - at.kappa * at.u_xx
+
+
+def conductivity(values, start=None, parts=1, **settings):
+    """κ from temperatures, in one group of data or in several."""
+    data = [
+        Data(PLACES[k::parts], values[k::parts], weight=1.0 / parts, name=f"data{k}") for k in range(parts)
+    ]
+    interior = Interior(conduction, n=150, weight=100.0, sampling=Sobol())
+    ends = Boundary(at_the_ends, ("x_min", "x_max"), n=20, sampling=Grid())
+    pde = PDE(HEAT.box, [interior, ends, *data], unknowns={"kappa": 1.0}, positive=("kappa",))
+    return solve(pde, (8, 8), start=start, max_iter=150, **settings)
+
+
+@pytest.fixture(scope="module")
+def measured():
+    return conductivity(heat(*PLACES.T) + NOISE)
+
+
+def test_an_unknown_coefficient_and_its_standard_error(measured):
+    found = measured.unknowns["kappa"]
+    assert abs(found.value - 0.25) < 3 * found.standard_error < 0.03 and "±" in str(found)
+
+
+def test_standard_errors_come_from_the_true_sensitivities(measured):
+    """A datum is moved, and the problem is solved again; the rest is curvature, and how far both runs came."""
+    gain, _, _ = gains(measured)
+    values = heat(*PLACES.T) + NOISE
+    row = int(np.argmax(np.abs(gain[0])))
+    moved = values.copy()
+    moved[row] += 0.01
+    again, before = (conductivity(y, start=measured, patience=100) for y in (moved, values))
+    change = again.unknowns["kappa"].value - before.unknowns["kappa"].value
+    assert change == pytest.approx(gain[0, row] * np.sqrt(1 / 60) * 0.01, rel=0.3)
+
+
+def test_two_groups_of_data_have_each_their_noise(measured):
+    """The same data in two halves: about the same error; one half far noisier is told."""
+    halves = conductivity(heat(*PLACES.T) + NOISE, start=None, parts=2)
+    one, two = measured.unknowns["kappa"], halves.unknowns["kappa"]
+    assert two.value == pytest.approx(one.value, abs=one.standard_error)
+    assert two.standard_error == pytest.approx(one.standard_error, rel=0.5)
+
+
+def test_without_data_there_is_no_standard_error():
+    interior = Interior(lambda at: at.u_t - at.kappa * at.u_xx, n=20)
+    pde = PDE(HEAT.box, [interior], unknowns={"kappa": 1.0})
+    assert np.isnan(solve(pde, (3,), max_iter=2).unknowns["kappa"].standard_error)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError("no room")])
+def test_what_is_solved_is_kept_when_a_later_run_fails(error, monkeypatch):
+    calls = []
+
+    def failing(*arguments, **settings):
+        calls.append(settings)
+        if isinstance(settings.get("solver"), QR):
+            raise error
+        return fit_groups(*arguments, **settings)
+
+    monkeypatch.setattr(training, "fit_groups", failing)
+    solution = solve(OSCILLATOR, (10,), max_iter=300, patience=10)
+    assert len(solution.runs) == 1 and solution.error(lambda x: np.cos(x)) < 1e-6
+    assert "before polish by QR" in solution.message and isinstance(calls[-1]["solver"], QR)
+
+
+def test_an_interrupt_while_compiling_ends_it(monkeypatch):
+    def interrupted(*arguments, **settings):
+        fit = fit_groups(*arguments, **settings)
+        return replace(fit, result=replace(fit.result, status=Status.INTERRUPTED))
+
+    monkeypatch.setattr(training, "fit_groups", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        solve(OSCILLATOR, (3,), max_iter=3)
 
 
 # -- ready problems ----------------------------------------------------------------------------------
@@ -439,11 +575,13 @@ def test_the_exact_solution_of_a_ready_problem_satisfies_all_its_groups(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PROBLEMS)
-def test_every_ready_problem_gets_under_way(name):
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("helmholtz", 1e-3), ("heat_4d", 1e-4), ("kovasznay", 1e-3), ("heat_conductivity", 2e-2)],
+)
+def test_ready_problems_that_no_benchmark_solves(name, error):
     ready = PROBLEMS[name]()
-    start, later = (ready.error(ready.solve(max_iter=k)) for k in (0, 30))
-    assert later < 0.8 * start
+    assert ready.error(ready.solve(max_iter=150)) < error
 
 
 # -- references --------------------------------------------------------------------------------------

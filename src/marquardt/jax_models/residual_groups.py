@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 
 from marquardt._checks import check_weights
@@ -58,8 +59,14 @@ def stacked_problem(
     for name, group in groups.items():
         try:
             part, own = _part(group, tree)
+        except jax.errors.JAXTypeError as error:  # its subclasses want a tracer to be made
+            raise TypeError(
+                f"group {name!r}: its function turns a traced value into a number or a truth value: take "
+                "jax.numpy in place of numpy and math, and jax.numpy.where in place of if"
+            ) from error
         except (TypeError, ValueError) as error:
-            raise type(error)(f"group {name!r}: {error}") from error
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"group {name!r}: {error}") from error
         parts.append(part)
         notes += own
     return StackedProblem(parts, prior), notes

@@ -9,8 +9,8 @@ from marquardt.apps.pinn.groups import Boundary, Conservation, Data, Interior, P
 from marquardt.apps.pinn.network import Dense
 from marquardt.apps.pinn.pde import PDE
 from marquardt.apps.pinn.point import Point
+from marquardt.apps.pinn.renewal import Renewal
 from marquardt.apps.pinn.sampling import (
-    GaussLegendre,
     Grid,
     LatinHypercube,
     ResidualAdaptive,
@@ -32,12 +32,12 @@ __all__ = [
     "Data",
     "Dense",
     "Fixed",
-    "GaussLegendre",
     "Grid",
     "Interior",
     "LatinHypercube",
     "Periodic",
     "Point",
+    "Renewal",
     "ResidualAdaptive",
     "Sobol",
     "Solution",

@@ -1,9 +1,14 @@
 r"""Unknown coefficients with standard errors.
 
 The equation holds exactly; only measurements are noisy.  To first order the noise ε of the data moves the
-parameters by −A⁻¹ J_dᵀ√W ε, A = JᵀJ over all groups, J_d the rows of the data.  Hence
+parameters by A⁻¹ J_dᵀ ε, A = JᵀJ over all groups, J_d the rows of the data, weights included.  Hence, for
+groups g of data with a noise of their own,
 
-    cov = σ² A⁻¹ J_dᵀ W J_d A⁻¹,       σ² = ‖r_d‖² / (n_d − γ),    γ = tr(A⁻¹ J_dᵀJ_d).
+    cov = Σ_g σ_g² A⁻¹ J_gᵀ J_g A⁻¹,
+
+and what remains of the noise is r_d = (I − H) ε, H = J_d A⁻¹ J_dᵀ, so that
+
+    E ‖r_g‖² = Σ_h σ_h² ‖(I − H)_gh‖²_F          (solved for the σ_h²).
 
 A⁻¹ by a singular value decomposition of J: directions that no residual sees are left out.
 """
@@ -50,28 +55,56 @@ def coefficients(solution: Solution) -> dict[str, Coefficient]:
     }
 
 
-def _standard_errors(solution: Solution) -> NDArray[np.float64]:
-    fit, names = solution.fit, list(solution.pde.unknowns)
-    at = fit.problem.linearize(fit.result.w)
-    rows = np.concatenate(
+def gains(solution: Solution) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]:
+    """How the unknowns follow the data, ∂unknown/∂(weighted datum) (unknowns, n_d), to first order;
+    the rows U_d of the data in an orthonormal basis of J, and the group of each.
+
+    A⁻¹J_dᵀ = V S⁻¹ U_dᵀ for J = U S Vᵀ.
+    """
+    fit, groups = solution.fit, solution.pde.named_groups.values()
+    owner = np.concatenate(
         [
-            np.full(part.n_residuals, isinstance(group, Data))
-            for part, group in zip(fit.problem.parts, solution.pde.named_groups.values(), strict=True)
+            np.full(part.n_residuals, index if isinstance(group, Data) else -1)
+            for index, (part, group) in enumerate(zip(fit.problem.parts, groups, strict=True))
         ]
     )
-    entries, slopes = _entries(solution)
-    if not rows.any():
-        return np.full(len(names), np.nan)
-    left, sizes, right = scipy.linalg.svd(at.jacobian.dense(), full_matrices=False)
+    rows = owner >= 0
+    left, sizes, right = scipy.linalg.svd(
+        fit.problem.linearize(fit.result.w).jacobian.dense(), full_matrices=False
+    )
     kept = sizes > SMALLEST * sizes[0]
-    # A⁻¹J_dᵀ = V S⁻¹ U_dᵀ: only rows of the data, only entries of the unknowns
-    gain = (right[kept][:, entries].T / sizes[kept]) @ left[rows][:, kept].T
-    effective = float(np.sum(left[rows][:, kept] ** 2))
-    freedom = rows.sum() - effective
-    if freedom <= 0:
-        return np.full(len(names), np.nan)
-    noise = float(np.sum(at.residual[rows] ** 2)) / freedom  # weighted: the weights cancel in `gain`
-    return slopes * np.sqrt(noise * np.sum(gain**2, axis=1))
+    entries, slopes = _entries(solution)
+    basis = left[rows][:, kept]
+    return slopes[:, None] * (right[kept][:, entries].T / sizes[kept]) @ basis.T, basis, owner[rows]
+
+
+def _standard_errors(solution: Solution) -> NDArray[np.float64]:
+    if not any(isinstance(group, Data) for group in solution.pde.named_groups.values()):
+        return np.full(len(solution.pde.unknowns), np.nan)
+    gain, basis, owner = gains(solution)
+    fit = solution.fit
+    residuals = np.concatenate(
+        [
+            part.loss.residual(part.outputs(fit.result.w)).ravel()
+            for part, group in zip(fit.problem.parts, solution.pde.named_groups.values(), strict=True)
+            if isinstance(group, Data)
+        ]
+    )
+    return np.sqrt(gain**2 @ _noise(residuals, basis, owner))
+
+
+def _noise(
+    residual: NDArray[np.float64], left: NDArray[np.float64], owner: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """σ_g² of each row (n_d,); NaN where the data leave nothing to tell the noise by."""
+    groups = np.unique(owner)
+    spread = (np.eye(len(residual)) - left @ left.T) ** 2
+    shares = np.array([[spread[np.ix_(owner == g, owner == h)].sum() for h in groups] for g in groups])
+    squares = np.array([np.sum(residual[owner == g] ** 2) for g in groups])
+    if np.linalg.cond(shares) > 1e8:
+        return np.full(len(residual), np.nan)
+    found = np.linalg.solve(shares, squares)
+    return np.where(found > 0, found, np.nan)[np.searchsorted(groups, owner)]
 
 
 def _entries(solution: Solution) -> tuple[NDArray[np.intp], NDArray[np.float64]]:

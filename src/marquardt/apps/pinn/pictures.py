@@ -62,8 +62,9 @@ def _draw_error(figure: Any, axes: Any, solution: Solution, exact: Callable[...,
     table, where = _section(solution)
     name = solution.pde.fields[0]
     if exact is None:
-        group = next(iter(solution.samples.places))
-        values = np.linalg.norm(solution.samples.residual(group, solution.params, table), axis=1)
+        places = solution.samples.places
+        group = next(name for name, place in places.items() if not isinstance(place, tuple))
+        values = np.linalg.norm(solution.residual(group, table), axis=1)
         title = f"Size of the residual of {group}"
     else:
         truth = np.asarray(exact(**dict(zip(solution.pde.box.names, table.T, strict=True))), dtype=float)

@@ -18,6 +18,9 @@ from marquardt.apps.pinn.sampling import ResidualAdaptive
 from marquardt.apps.pinn.weighting import Fixed, GroupState, Weighting
 from marquardt.jax_models import ResidualGroup, double_precision
 
+EVEN = 0.9
+"""Least over largest weight within a group."""
+
 
 @dataclass(frozen=True)
 class GroupResidual:
@@ -67,6 +70,8 @@ class Samples:
     ) -> None:
         self.pde, self.model, self.weighting = pde, model, weighting or Fixed()
         self.redraw, self.seed = redraw, seed
+        self.is_even = True
+        """Whether the weights within each group are all about the same; with causal ones, in the end."""
         self.residuals = {name: GroupResidual(group, model) for name, group in pde.named_groups.items()}
         rng = np.random.default_rng(seed)
         self.places = {name: group.place(pde.box, rng) for name, group in pde.named_groups.items()}
@@ -81,6 +86,7 @@ class Samples:
         weights = self.weighting.weights(
             {name: self._state(name, params) for name in self.places}, self.pde.box
         )
+        self.is_even = all(own.min() > EVEN * own.max() for own in weights.values())
         return {
             name: ResidualGroup(self.residuals[name], place, weights[name] / len(weights[name]))
             for name, place in self.places.items()
@@ -113,12 +119,13 @@ class Samples:
     def _state(self, name: str, params: Any) -> GroupState:
         place = self.places[name]
         points = place[0] if isinstance(place, tuple) else place
+        weight, needs = self.pde.named_groups[name].weight, self.weighting.needs
+        residuals = self.residual(name, params) if "residuals" in needs else None
         rows = None
-        with double_precision():
-            if self.weighting.needs_rows:
+        if "rows" in needs:
+            with double_precision():
                 rows = np.asarray(_row_sqnorms(self.residuals[name])(params, place))
-        weight = self.pde.named_groups[name].weight
-        return GroupState(weight, points, self.residual(name, params), rows)
+        return GroupState(weight, points, residuals, rows)
 
 
 def _count(place: Any) -> int:

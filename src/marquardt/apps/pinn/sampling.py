@@ -57,17 +57,6 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class GaussLegendre:
-    """Nodes of Gauss and Legendre in each coordinate, round(n^(1/d)) a side: none at the ends."""
-
-    def unit(self, n: int, dimension: int, rng: np.random.Generator) -> Points:
-        del rng
-        side = max(1, round(n ** (1 / max(1, dimension))))
-        nodes = 0.5 * (np.polynomial.legendre.leggauss(side)[0] + 1.0)
-        return np.stack([axis.ravel() for axis in np.meshgrid(*[nodes] * dimension, indexing="ij")], axis=1)
-
-
-@dataclass(frozen=True)
 class ResidualAdaptive:
     """Points where the residual is large: drawn from many candidates with probability ∝ |r|ᵏ/mean|r|ᵏ + c.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import jax
@@ -51,6 +51,11 @@ class Solution:
     @property
     def status(self) -> Status:
         return self.fit.status
+
+    @property
+    def success(self) -> bool:
+        """Whether the last run came to rest: it converged, or its cost no longer fell."""
+        return self.runs[-1].stalled or self.fit.success
 
     @property
     def message(self) -> str:
@@ -100,6 +105,14 @@ class Solution:
         size = np.linalg.norm(truth) if relative else np.sqrt(len(table))
         return float(np.linalg.norm(difference) / size)
 
+    def residual(self, group: str, points: ArrayLike | Mapping[str, ArrayLike]) -> Numbers:
+        """Residuals (n, k) of a group, not of data, at other points: where to look for what was missed."""
+        if group not in self.samples.places:
+            raise ValueError(f"there is no group {group!r}; there are {', '.join(self.samples.places)}")
+        if isinstance(self.samples.places[group], tuple):
+            raise ValueError(f"group {group!r} holds data, which are where they are")
+        return self.samples.residual(group, self.params, self.pde.box.table(points))
+
     def residual_sizes(self) -> dict[str, float]:
         """Root mean square of each group's residuals, unweighted, at its points."""
         return {
@@ -107,7 +120,7 @@ class Solution:
             for name in self.samples.places
         }
 
-    @property
+    @cached_property
     def unknowns(self) -> dict[str, Coefficient]:
         """The coefficients that were to be found, with standard errors from the data."""
         return coefficients(self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import numpy as np
 from marquardt import Iteration
 from marquardt.apps.pinn.network import Dense, FieldNetwork
 from marquardt.apps.pinn.pde import PDE
+from marquardt.apps.pinn.renewal import Renewal
 from marquardt.apps.pinn.samples import Samples
+from marquardt.apps.pinn.sampling import ResidualAdaptive
 from marquardt.apps.pinn.solution import Solution
 from marquardt.apps.pinn.training import Training
 from marquardt.apps.pinn.weighting import Fixed, Weighting
@@ -21,13 +24,11 @@ Groups = Mapping[str, ResidualGroup]
 
 def solve(
     pde: PDE,
-    network: FieldNetwork | Sequence[int] | None = None,
+    network: FieldNetwork | Sequence[int] | int | None = None,
     *,
     start: Solution | None = None,
     weighting: Weighting | None = None,
-    renew_every: int | None = None,
-    renew_until: int | None = None,
-    resample: bool = True,
+    renewal: Renewal | None = None,
     max_iter: int = 1000,
     max_time: float | None = None,
     patience: int = 50,
@@ -42,21 +43,17 @@ def solve(
     Parameters
     ----------
     pde : PDE
-    network : Dense, or sequence of int
+    network : Dense, int or sequence of int
         A network, or the widths of its hidden layers; (32, 32) by default.
     start : Solution, optional
         Of a problem with the same fields and network, to go on from: for a curriculum of growing
         difficulty, or to train longer.
     weighting : Weighting, optional
         `Balanced()`, `Causal()`; by default the weights of the groups.
-    renew_every : int, optional
-        Iterations after which points and weights are made anew.  By default the points stay (a fixed set of
-        points can be fitted down to rounding), and so do the weights, unless `weighting` is given: then 10.
-    renew_until : int, optional
-        Iterations after which they stay as they are, and the run converges on them.  By default never: then
-        the parameters with the lowest cost on the first points are the solution.
-    resample : bool
-        Whether a renewal places the points anew.
+    renewal : Renewal, optional
+        When points and weights are made anew, ``Renewal(20, until=800)``.  By default never, since a fixed
+        set of points can be fitted down to rounding; with `weighting`, or with `ResidualAdaptive` points,
+        after every 10 iterations.
     max_iter, max_time
         Limits; the time, in seconds, without compilation.
     patience : int
@@ -92,19 +89,21 @@ def solve(
     model = pde.model(network)
     rng = np.random.default_rng(random_state)
     params = model.start(pde.unknowns, rng) if start is None else start.params_for(pde, network)
-    if renew_every is None and weighting is not None:
-        renew_every, resample = 10, False
-    samples = Samples(
-        pde, model, weighting or Fixed(), resample and renew_every is not None, int(rng.integers(2**31))
+    adaptive = any(
+        isinstance(getattr(group, "sampling", None), ResidualAdaptive) for group in pde.named_groups.values()
     )
+    if renewal is None and (weighting is not None or adaptive):
+        renewal = Renewal(points=adaptive)
+    redraw = renewal is not None and renewal.points
+    samples = Samples(pde, model, weighting or Fixed(), redraw, int(rng.integers(2**31)))
     training = Training(samples, max_iter, max_time, patience, callback, options)
     training.compile(params)
-    if renew_every is None:
+    if renewal is None:
         groups: Groups | None = samples.fixed_groups()
         training.stay(params, groups, warm_up)
     else:
-        moved = training.move(params, renew_every, renew_until, warm_up)
-        groups = None if renew_until is None else samples.groups(0, moved.last_params)
+        moved = training.move(params, renewal, warm_up)
+        groups = None if renewal.until is None else samples.groups(0, moved.last_params)
         if groups is not None and training.may_go_on:
             training.stay(moved.last_params, groups, None)
     if polish and groups is not None and training.may_go_on:
@@ -112,7 +111,11 @@ def solve(
     return Solution(pde, network, model, samples, tuple(training.runs))
 
 
-def _network(network: FieldNetwork | Sequence[int] | None, start: Solution | None) -> FieldNetwork:
+def _network(network: FieldNetwork | Sequence[int] | int | None, start: Solution | None) -> FieldNetwork:
     if network is None:
         return Dense() if start is None else start.network
-    return Dense(tuple(network)) if isinstance(network, list | tuple) else network  # type: ignore[return-value]
+    if isinstance(network, Integral):
+        return Dense((int(network),))
+    if isinstance(network, list | tuple):
+        return Dense(tuple(network))
+    return network  # type: ignore[return-value]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from marquardt import DEFAULT_DAMPING, QR, Continued, Iteration, Status, Stopping
+from marquardt.apps.pinn.renewal import Renewal
 from marquardt.apps.pinn.samples import Samples
 from marquardt.apps.pinn.stall import Stall
 from marquardt.jax_models import GroupFit, Positive, ResidualGroup, WarmUp, fit_groups
@@ -25,6 +26,8 @@ class Run:
     fit: GroupFit = field(repr=False)
     ending: str
     """How it ended, in words."""
+    stalled: bool = False
+    """Whether its cost no longer fell."""
 
 
 @dataclass
@@ -39,22 +42,26 @@ class Training:
     options: Mapping[str, Any]
     """As in `minimize`."""
     runs: list[Run] = field(default_factory=list)
+    over: bool = False
+    """Whether an interruption between two runs ended it."""
     _begun: float = field(default_factory=time.perf_counter)
     _at_rest: bool = False
 
     def compile(self, params: Any) -> None:
         """One step that is forgotten, so that the time of compilation is not taken from the runs."""
         settings = {**self.options, "stopping": Stopping(max_iter=min(1, self.max_iter)), "checkpoint": None}
-        fit_groups(self.samples.fixed_groups(), params, transforms=self._transforms, **settings)
+        fit = fit_groups(self.samples.fixed_groups(), params, transforms=self._transforms, **settings)
+        if fit.status is Status.INTERRUPTED:
+            raise KeyboardInterrupt
         self._begun = time.perf_counter()
 
-    def move(self, params: Any, every: int, until: int | None, warm_up: WarmUp | None) -> GroupFit:
+    def move(self, params: Any, renewal: Renewal, warm_up: WarmUp | None) -> GroupFit:
         """Points and weights that are renewed every so many steps."""
-        limit = self.max_iter if until is None else min(until, self.max_iter)
+        limit = self.max_iter if renewal.until is None else min(renewal.until, self.max_iter)
         groups = self.samples.fixed_groups()
         # Costs of different points do not compare: the watched cost is that of the first ones.
-        patience = self.patience if until is None else limit + 1
-        more = {"regroup": self.samples.groups, "every": every, "warm_up": warm_up}
+        patience = self.patience if renewal.until is None else limit + 1
+        more = {"regroup": self.samples.groups, "every": renewal.every, "warm_up": warm_up}
         return self._run("points move", groups, params, limit, patience, **more)
 
     def stay(self, params: Any, groups: Mapping[str, ResidualGroup], warm_up: WarmUp | None) -> GroupFit:
@@ -83,7 +90,8 @@ class Training:
     def may_go_on(self) -> bool:
         """Whether neither a limit nor the user has ended it."""
         last = self.runs[-1].fit.status
-        return self.n_iter < self.max_iter and (last is Status.MAX_ITER or self._at_rest)
+        ended = self.over or self.n_iter >= self.max_iter
+        return not ended and (last is Status.MAX_ITER or self._at_rest)
 
     @property
     def _transforms(self) -> dict[str, Positive]:
@@ -98,14 +106,27 @@ class Training:
         patience: int,
         **more: Any,
     ) -> GroupFit:
-        stall = Stall(patience, self.callback)
+        stall = Stall(patience, self.callback, lambda: self.samples.is_even)
         left = None if self.max_time is None else max(0.0, self.max_time - time.perf_counter() + self._begun)
         stopping = Stopping(max_iter=max_iter, max_time=left, max_fail=None, cost_tolerance=0.0)
         settings = {"stopping": stopping, "callback": stall, **more, **self.options}
-        if self.runs:  # a start at the usual λ would lose the way, or end in rounding
-            rule = settings.get("damping") or DEFAULT_DAMPING
-            settings["damping"] = Continued(rule, self.runs[-1].fit.result.history[-1].damping)
-        fit = fit_groups(groups, params, transforms=self._transforms, **settings)
-        self.runs.append(Run(name, fit, stall.ending(fit.message)))
-        self._at_rest = stall.stalled or fit.status in AT_REST
-        return fit
+        if not self.runs:
+            fit = fit_groups(groups, params, transforms=self._transforms, **settings)
+            return self._noted(Run(name, fit, stall.ending(fit.message), stall.stalled))
+        before = self.runs[-1]
+        # A start at the usual λ would lose the way, or end in rounding.
+        rule = settings.get("damping") or DEFAULT_DAMPING
+        settings["damping"] = Continued(rule, before.fit.result.history[-1].damping)
+        try:
+            fit = fit_groups(groups, params, transforms=self._transforms, **settings)
+        except (KeyboardInterrupt, MemoryError) as error:  # what is done is kept
+            why = "Interrupted" if isinstance(error, KeyboardInterrupt) else f"No memory: {error}"
+            self._at_rest, self.over = False, True
+            self.runs[-1] = replace(before, ending=f"{before.ending}\n{why}, before {name}.")
+            return before.fit
+        return self._noted(Run(name, fit, stall.ending(fit.message), stall.stalled))
+
+    def _noted(self, run: Run) -> GroupFit:
+        self.runs.append(run)
+        self._at_rest = run.stalled or run.fit.status in AT_REST
+        return run.fit

@@ -22,22 +22,22 @@ class GroupState:
     """As the user gave it."""
     points: Numbers
     """Its places (n, d)."""
-    residuals: Numbers
-    """r (n, k)."""
-    row_sqnorms: Numbers | None
-    """‖∂r/∂w‖² (n,), where it was asked for."""
+    residuals: Numbers | None = None
+    """r (n, k), where they are looked at."""
+    row_sqnorms: Numbers | None = None
+    """‖∂r/∂w‖² (n,), likewise."""
 
 
 class Weighting(Protocol):
     """The contract: weights of the samples of each group."""
 
     @property
-    def needs_rows(self) -> bool:
-        """Whether it looks at the rows of the Jacobian."""
+    def needs(self) -> tuple[str, ...]:
+        """What it looks at: ``residuals``, ``rows`` of the Jacobian."""
         ...
 
     def weights(self, groups: Mapping[str, GroupState], box: Box) -> dict[str, Numbers]:
-        """Weights (n,) whose mean is the weight of the group."""
+        """Weights (n,), of the mean square of a group where they are all the same."""
         ...
 
 
@@ -45,11 +45,11 @@ class Weighting(Protocol):
 class Fixed:
     """The weights that the user gave."""
 
-    needs_rows: bool = False
+    needs: tuple[str, ...] = ()
 
     def weights(self, groups: Mapping[str, GroupState], box: Box) -> dict[str, Numbers]:
         del box
-        return {name: np.full(len(group.residuals), group.weight) for name, group in groups.items()}
+        return {name: np.full(len(group.points), group.weight) for name, group in groups.items()}
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Balanced:
     J. Comput. Phys. 449 (2022) 110768, algorithm 1.
     """
 
-    needs_rows: bool = True
+    needs: tuple[str, ...] = ("rows",)
 
     def weights(self, groups: Mapping[str, GroupState], box: Box) -> dict[str, Numbers]:
         del box
@@ -72,7 +72,7 @@ class Balanced:
         largest = max(means.values())
         return {
             name: np.full(
-                len(group.residuals), group.weight * (largest / means[name] if means[name] > 0 else 1.0)
+                len(group.points), group.weight * (largest / means[name] if means[name] > 0 else 1.0)
             )
             for name, group in groups.items()
         }
@@ -111,7 +111,7 @@ class Causal:
     groups: tuple[str, ...] = ("interior",)
     smallest: float = 1e-6
     """Of a weight: the rows stay in the problem."""
-    needs_rows: bool = False
+    needs: tuple[str, ...] = ("residuals",)
 
     def weights(self, groups: Mapping[str, GroupState], box: Box) -> dict[str, Numbers]:
         result = Fixed().weights(groups, box)
@@ -122,6 +122,7 @@ class Causal:
             times = group.points[:, box.axis(self.time)]
             span = max(float(np.ptp(times)), np.finfo(float).tiny)
             slab = np.minimum(((times - times.min()) / span * self.slabs).astype(int), self.slabs - 1)
+            assert group.residuals is not None
             squares = np.mean(group.residuals**2, axis=1)
             counts = np.bincount(slab, minlength=self.slabs)
             means = np.bincount(slab, squares, minlength=self.slabs) / np.maximum(counts, 1)

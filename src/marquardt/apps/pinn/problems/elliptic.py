@@ -13,6 +13,7 @@ from marquardt.apps.pinn.pde import PDE
 from marquardt.apps.pinn.point import Point
 from marquardt.apps.pinn.problems.closed_form import ClosedForm
 from marquardt.apps.pinn.problems.ready import Ready
+from marquardt.apps.pinn.renewal import Renewal
 from marquardt.apps.pinn.sampling import Grid
 
 
@@ -47,7 +48,7 @@ def poisson_5d(n: int = 3000, n_boundary: int = 500) -> Ready:
         ),
         ClosedForm(lambda **x: sum(jnp.cos(jnp.pi * value) for value in x.values())),
         Dense((64,)),
-        {"renew_every": 1},
+        {"renewal": Renewal(1)},
     )
 
 

@@ -18,7 +18,7 @@ from marquardt.apps.pinn.sampling import Grid, Sobol
 
 
 def kovasznay(reynolds: float = 40.0, n: int = 1500) -> Ready:
-    """Fields u, v, p with u·∇u = −∇p + Δu/Re, div u = 0 (Kovasznay 1948); p is fixed at one corner."""
+    """Fields u, v, p with u·∇u = −∇p + Δu/Re, div u = 0 (Kovasznay 1948); p is given at the outlet."""
     rate = reynolds / 2 - np.sqrt(reynolds**2 / 4 + 4 * np.pi**2)
 
     def equations(at: Point) -> Any:

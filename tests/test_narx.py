@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+import re
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.base import clone
 
-from marquardt import Input, Linear, NetworkProblem, Relu, Stopping, minimize
-from marquardt.apps.sequences import Delays, GradientFlow, NARXRegressor, Watched, prepare
+from marquardt import ClosedLoopProblem, Input, Linear, NetworkProblem, Relu, Status, Stopping, minimize
+from marquardt.apps.sequences import Delays, GradientFlow, NARXRegressor, Watched, closed_training, prepare
 from marquardt.apps.sequences.closed_training import train_closed
 from marquardt.apps.sequences.preparation import rows_of
 from marquardt.apps.sequences.series import Series
@@ -133,6 +135,16 @@ def test_several_series_and_their_form():
     assert fitted.predict(us[0][:, None], ys[0][:, None]).shape == (100, 1)
 
 
+def test_a_nested_list_is_one_series():
+    """[[1.0], [2.0], ...] was read as T series of one time."""
+    u, y = U[:60, None], NOISY[:60, None]
+    a, b = model().fit(u.tolist(), y.tolist()), model().fit(u, y)
+    np.testing.assert_array_equal(a.w_, b.w_)
+    assert a.predict(u.tolist(), y.tolist()).shape == (60, 1)
+    with pytest.raises(ValueError, match="several series are a list of arrays"):
+        model().fit([U[:50].tolist(), U[:60].tolist()], [Y[:50], Y[:60]])
+
+
 def test_two_inputs_two_outputs():
     rng = np.random.default_rng(2)
     u, y = rng.uniform(-1, 1, (300, 2)), np.zeros((300, 2))
@@ -197,26 +209,102 @@ def test_an_unstable_loop_is_told():
     assert np.isnan(found[-1]) and np.isfinite(found[:100]).all()
 
 
-def test_growing_horizons_where_no_start_can_be_simulated():
-    rng = np.random.default_rng(0)
+def rectifier(seed=0):
+    """Problems of a horizon, and an open-loop fit whose loop has a gain of 1.4: none can be simulated."""
+    rng = np.random.default_rng(seed)
     network, u, y = Input(2) >> Relu(3) >> Linear(1), rng.normal(size=3000), np.zeros(3000)
     for t in range(1, 3000):
         y[t] = 0.7 * y[t - 1] + np.maximum(u[t], 0)
     rows = rows_of([Series(u[:, None], y[:, None])], Delays((0,), (1,)))
-    # relu(y) - relu(-y) with a gain of 1.4
+    # relu(y) - relu(-y) with that gain
     w = network.pack(
         [(np.array([[0.0, 1.0], [0.0, -1.0], [1.0, 0.0]]), np.zeros(3)), ([[1.4, -1.4, 1.0]], [0.0])]
     )
 
     def problem_of(horizon):
-        from marquardt import ClosedLoopProblem
-
         kept, feedback = rows.closed(horizon)
         return ClosedLoopProblem(network, kept.X, kept.y, feedback)
 
+    return problem_of, w
+
+
+def test_growing_horizons_where_no_start_can_be_simulated():
+    problem_of, w = rectifier()
     fit = train_closed(problem_of, [w], Stopping(max_iter=30), bayesian=False, horizon=None)
     assert "over horizons of 4" in fit.notes[0]
+    assert re.fullmatch(r"\d+ simulations overflowed; such steps were rejected", fit.notes[1])
     assert fit.result.cost < 1e-6
+
+
+def interrupt_training(monkeypatch, number, inside):
+    """Ctrl-C in that training of the closed loop, or before it; -> the list of all that were begun."""
+    whole, begun = closed_training.minimize, []
+
+    def run(problem, w, *, stopping):
+        begun.append(stopping)
+        if len(begun) != number:
+            return whole(problem, w, stopping=stopping)
+        if not inside:
+            raise KeyboardInterrupt
+
+        def stop(iteration):
+            if iteration.iteration == (number == 1):  # the later ones have converged
+                raise KeyboardInterrupt
+
+        return whole(problem, w, stopping=stopping, callback=stop)
+
+    monkeypatch.setattr(closed_training, "minimize", run)
+    return begun
+
+
+@pytest.mark.parametrize("bayesian", [False, True])
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize("number", [1, 3])  # on a short horizon; on the whole loop (2 has no start there)
+def test_ctrl_c_ends_all_closed_loop_trainings(monkeypatch, number, inside, bayesian):
+    problem_of, w = rectifier()
+    begun = interrupt_training(monkeypatch, number, inside)
+    fit = train_closed(problem_of, [w], Stopping(max_iter=30), bayesian=bayesian, horizon=None)
+    assert fit.result.status is Status.INTERRUPTED
+    assert [stopping.max_iter for stopping in begun[number:]] == ([] if bayesian else [0])
+    assert (fit.evidence is not None) == bayesian
+    assert np.isfinite(fit.w).all() and fit.result.w is fit.w
+
+
+def test_one_limit_of_time_for_all_closed_loop_trainings(monkeypatch):
+    problem_of, w = rectifier()
+    begun = interrupt_training(monkeypatch, 0, False)
+    fit = train_closed(problem_of, [w], Stopping(max_iter=30, max_time=0.0), bayesian=False, horizon=None)
+    assert len(begun) == 1  # which had no time for a step
+    np.testing.assert_array_equal(fit.w, w)
+    begun.clear()
+    train_closed(problem_of, [w], Stopping(max_iter=30, max_time=1e3), bayesian=False, horizon=None)
+    limits = [stopping.max_time for stopping in begun]
+    assert len(limits) >= 4 and (np.diff(limits) < 0).all()
+
+
+@pytest.mark.parametrize("start", [0, 2])
+def test_no_closed_loop_training_after_an_interrupted_open_one(monkeypatch, start):
+    """Ctrl-C in the first start of four, and between the second and the third."""
+    from marquardt.estimators import starts as rooms
+
+    whole, n = rooms._run, 0
+
+    def run(*args):
+        nonlocal n
+        n += 1
+        if n == start + 1 and start:
+            raise KeyboardInterrupt
+        done = whole(*args)
+        return (
+            replace(done, result=replace(done.result, status=Status.INTERRUPTED)) if n == start + 1 else done
+        )
+
+    monkeypatch.setattr(rooms, "_run", run)
+    begun = interrupt_training(monkeypatch, 0, False)
+    with pytest.warns(UserWarning, match="interrupted"):
+        fitted = model(training="closed", n_starts=4).fit(U, NOISY)
+    assert not begun and any("the fit is that of the open loop" in note for note in fitted.notes_)
+    assert fitted.score(U, Y) > 0.5
 
 
 def test_scikit_learn_manners():

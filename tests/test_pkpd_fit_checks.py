@@ -8,15 +8,21 @@ import pytest
 pytest.importorskip("jax")
 
 from marquardt.apps.pkpd import (
+    EMAX,
+    Combined,
     Constant,
+    DirectEffect,
+    LogNormal,
     Observations,
     Proportional,
     Regimen,
     Subject,
     Subjects,
+    fit_checks,
     fit_pooled,
     fit_two_stage,
     one_compartment,
+    predictive_check,
 )
 from marquardt.apps.pkpd.fit_checks import goodness_of, predictive_check_of
 from marquardt.reports import png
@@ -89,6 +95,87 @@ def test_a_limit_of_quantification_cuts_both():
     assert len(goodness_of(fit).observed) == 24 * 6 - fit.task.batch.censored.sum()
     check = predictive_check_of(fit, n_replicates=200)
     assert check.observed.min() == 1.2 and check.low.min() == 1.2 and check.outside.mean() < 0.2
+
+
+@pytest.mark.parametrize("error", [Proportional(), LogNormal(), Combined()], ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize("corrected", [False, True])
+def test_samples_before_the_dose_are_left_out_of_the_check(error, corrected):
+    """Nothing is predicted there: there is no error to draw, and no ratio to correct by."""
+    fit = fit_pooled(one_compartment("ka"), predose_study(error), START | {"ka": 1.0}, error=error)
+    check = predictive_check_of(fit, n_replicates=50, corrected=corrected)
+    kept = isinstance(error, Combined) and not corrected
+    assert (check.time.min() == 0) == kept
+    assert any("24 observations are left out" in note for note in check.notes) != kept
+    assert np.isfinite(check.low).all() and check.corrected is corrected
+
+
+def predose_study(error):
+    """Oral doses, sampled at time 0 too; a logarithm needs something above 0 there."""
+    rng = np.random.default_rng(1)
+    t = np.concatenate([[0.0], TIMES])
+    members = []
+    for k, dose in enumerate(DOSES):
+        regimen = Regimen.oral(dose)
+        f = one_compartment("ka").concentration({"ka": 1.0, "cl": 3.0, "v": 30.0}, regimen, t)
+        y = f * np.exp(0.1 * rng.standard_normal(len(t)))
+        if isinstance(error, LogNormal):
+            y[0] = 1e-3
+        members.append(Subject(f"s{k}", regimen, {"conc": Observations(t, y)}))
+    return Subjects(members)
+
+
+def test_replicates_of_a_log_normal_error_are_positive():
+    """f + b f z would fall below 0 in every eighth draw at b = 0.9."""
+    fit = fit_pooled(one_compartment(), study(noise=0.0, spread=0.9), START, error=LogNormal())
+    assert fit.levels["conc"][0] > 0.5
+    check = predictive_check_of(fit, n_replicates=200, coverage=0.98)
+    assert check.low.min() > 0
+    found = goodness_of(fit)
+    np.testing.assert_allclose(
+        found.weighted_residuals, np.log(found.observed / found.predicted) / fit.levels["conc"][0], rtol=1e-6
+    )
+
+
+def test_endpoints_that_were_not_measured_need_no_name():
+    """The effect model also predicts concentrations."""
+    regimen, t = Regimen.bolus(100.0), TIMES
+    model = DirectEffect(one_compartment(), EMAX)
+    c = 100 / 30 * np.exp(-0.1 * t)
+    effect = 10 + 50 * c / (1.0 + c) + 0.5 * np.sin(37 * np.arange(len(t)))
+    subjects = Subjects([Subject("a", regimen, {"effect": Observations(t, effect)})])
+    start = {"e0": 8.0, "emax": 40.0, "ec50": 1.5}
+    fit = fit_pooled(model, subjects, start, fixed={"cl": 3.0, "v": 30.0})
+    assert predictive_check_of(fit, n_replicates=20).observed.shape == (3, len(t))
+    with pytest.raises(ValueError, match="choose one of effect"):
+        predictive_check_of(fit, "conc")
+
+
+def test_replicates_without_a_solution_are_told(two_stage, monkeypatch):
+    """An implicit solver raises where its equations have no finite solution."""
+    run, calls = fit_checks._compiled(next(iter(two_stage.values())).task.predictor), []
+
+    def fragile(*numbers):
+        calls.append(1)
+        if len(calls) in broken:
+            raise RuntimeError("The linear solver returned non-finite (NaN or inf) output.")
+        return run(*numbers)
+
+    monkeypatch.setattr(fit_checks, "_compiled", lambda predictor: fragile)
+    broken = [3]  # the first is the typical course
+    with pytest.raises(ValueError, match="1 of 5 replicates hold NaN"):
+        predictive_check_of(two_stage, n_replicates=5)
+    broken, calls[:] = [1], []
+    with pytest.raises(ValueError, match="no solution for the typical parameters"):
+        predictive_check_of(two_stage, n_replicates=5)
+
+
+@pytest.mark.parametrize("peak", [24.0, np.nextafter(24.0, 30)])  # the middle is rounded up, and down
+def test_a_trough_and_a_peak_of_one_time_have_bins_of_their_own(peak):
+    time = np.repeat([0.0, np.nextafter(peak, 0), peak, 30.0], 12)
+    values = np.repeat([1.0, 2.0, 9.0, 5.0], 12)
+    for bins in (None, 4):
+        check = predictive_check(time, values, np.tile(values, (3, 1)), bins=bins)
+        assert check.counts.tolist() == [12] * 4 and check.observed[1].tolist() == [1, 2, 9, 5]
 
 
 def test_what_cannot_be_checked(two_stage):

@@ -17,13 +17,18 @@ from marquardt.apps.pkpd import (
     DirectEffect,
     Inhibition,
     Integration,
+    Observations,
     OdeModel,
+    Proportional,
     Regimen,
     Saturation,
     Stimulation,
+    Subject,
+    Subjects,
     as_ode,
     effect_compartment,
     fast_nonstiff,
+    fit_pooled,
     indirect_response,
     michaelis_menten_elimination,
     nonstiff,
@@ -170,6 +175,7 @@ def test_the_users_precision_is_not_touched():
         (lambda: Integration(max_steps=0), "max_steps=0"),
         (lambda: tmdd("q"), "both 'q' and 'v2'"),
         (lambda: tmdd("kb"), "'kb' is no part"),
+        (lambda: tmdd("f"), "absorption, 'ka', first of all"),
         (lambda: indirect_response(one_compartment()), "the drug does nothing"),
         (lambda: OdeModel(lambda t, y, p: y, ("a",), (), ("a",), lambda y, p: y, central="b"), "central='b'"),
         (
@@ -325,6 +331,58 @@ def test_without_a_target_the_kinetics_are_linear():
     np.testing.assert_allclose(course.outputs["free_drug"], linear, rtol=1e-8)
 
 
+@pytest.mark.parametrize("make", [tmdd, tmdd_quasi_steady, michaelis_menten_elimination])
+def test_doses_under_the_skin_arrive_late_and_in_part(make):
+    """Antibodies: with neither target nor saturation it is one compartment with absorption."""
+    theta = {"ka": 0.3, "tlag": 0.6, "f": 0.7, "cl": 0.2, "v": 3.0, "kint": 0.2, "kdeg": 0.5, "r0": 0.0}
+    theta |= {"kon": 1.0, "kd": 1.0, "kss": 1.0, "vmax": 0.0, "km": 1.0}
+    regimen = Regimen.oral(30.0) + Regimen.bolus(5.0, time=3.0)
+    course = make("ka", "tlag", "f", integration=nonstiff()).solve(theta, regimen, DAYS)
+    linear = one_compartment("ka", "tlag", "f").concentration(theta, regimen, DAYS)
+    np.testing.assert_allclose(next(iter(course.outputs.values())), linear, rtol=1e-8)
+
+
+def test_an_antibody_into_vein_and_skin_tells_its_bioavailability():
+    """Exact data of two subjects: f and the lag are found, with their sensitivities through the equations."""
+    theta = {"ka": 0.4, "tlag": 0.3, "f": 0.6, "cl": 0.2, "v": 3.0, "vmax": 1.0, "km": 0.5}
+    model = michaelis_menten_elimination("ka", "tlag", "f", integration=fast_nonstiff())
+    days = np.array([0.5, 1.0, 2.0, 4.0, 7.0, 10.0, 14.0])
+    members = [
+        Subject(
+            name, regimen, {"conc": Observations(days, model.solve(theta, regimen, days).outputs["conc"])}
+        )
+        for name, regimen in {"vein": Regimen.bolus(30.0), "skin": Regimen.oral(60.0)}.items()
+    ]
+    start = {name: 1.3 * value for name, value in theta.items()}
+    fit = fit_pooled(model, Subjects(members), start)
+    np.testing.assert_allclose([fit.params[name] for name in theta], list(theta.values()), rtol=1e-3)
+
+
 def test_the_target_rests_without_drug():
     course = tmdd().solve(TARGET | {"kon": 1.0, "kd": 1.0}, Regimen.bolus(0.0), DAYS)
     np.testing.assert_allclose(course.outputs["total_target"], 10.0, rtol=1e-9)
+
+
+def test_target_mediated_disposition_is_found_from_its_data():
+    """The full model, from starts off by a factor of two; 5 % noise on free drug and total target."""
+    truth = TARGET | {"kon": 1.0, "kd": 0.4}
+    model, t = tmdd(integration=fast_nonstiff(1e-5, 1e-7)), np.array([0.2, 1.0, 4.0, 10.0, 20.0, 35.0])
+    rng, members = np.random.default_rng(0), []
+    for dose in (30.0, 150.0):
+        course = model.solve(truth, Regimen.bolus(dose), t).outputs
+        seen = {
+            name: Observations(t, course[name] * (1 + 0.05 * rng.normal(size=len(t))))
+            for name in ("free_drug", "total_target")
+        }
+        members.append(Subject(f"{dose:g}", Regimen.bolus(dose), seen))
+    free = {"cl": 2.0, "v": 0.5, "kon": 2.0, "kint": 0.5, "r0": 2.0}
+    fit = fit_pooled(
+        model,
+        Subjects(members),
+        {name: factor * truth[name] for name, factor in free.items()},
+        fixed={"kd": truth["kd"], "kdeg": truth["kdeg"]},
+        error=Proportional(),
+    )
+    assert fit.status.converged and fit.relative_errors["r0"] < 0.03
+    for name in free:
+        assert abs(np.log(fit.params[name] / truth[name])) < 3 * fit.relative_errors[name] < 0.3

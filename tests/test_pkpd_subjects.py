@@ -15,6 +15,7 @@ from marquardt.apps.pkpd import (
     Route,
     Subject,
     Subjects,
+    one_compartment,
     stacked_dosing,
     subjects_from_table,
 )
@@ -139,6 +140,16 @@ def replaced(row, column, value):
         (replaced(1, "TIME", None), {}, "row 1 of 'TIME' has no finite number"),
         (replaced(2, "ID", None), {}, "row 2 of the table has no id"),
         (replaced(2, "EVID", 4), {}, "a reset"),
+        (replaced(2, "EVID", 7), {}, "row 2 of 'EVID' is 7"),
+        (replaced(4, "RATE", -2), {}, "row 4 of 'RATE' is -2: rates and durations that NONMEM would"),
+        (TABLE.assign(SS=[1, 0, 0, 0, 0, 0, 0]), {}, "row 0 of 'SS' is 1: a steady state"),
+        (TABLE.assign(CENS=[0, 0, 0, 0, 0, -1, 0]), {}, "row 5 of 'CENS' is -1"),
+        (TABLE.assign(MDV=[1, 0, 2, 0, 1, 0, 0]), {}, "row 2 of 'MDV' is 2"),
+        (TABLE.assign(CMT=[1, 2, 3, 2, 1, 2, 2]), {}, r"Columns\(endpoint='CMT'\)"),
+        (TABLE.assign(CMT=[1, 2, 2, 2, 2, 2, 2], RATE=0), {}, "several compartments of 'CMT', 1, 2: say"),
+        (TABLE.assign(CMT=1, RATE=[0, 0, 0, 0, 25, 0, 0]), {"route": Route.ORAL}, "infusion into the depot"),
+        (TABLE.assign(CMT=1), {"route": {2: Route.ORAL}}, "the route of compartment '1'"),
+        (TABLE, {"route": {1: Route.ORAL}}, "has no column 'cmt'"),
         (TABLE.drop(columns="DV"), {}, "no column 'dv'"),
         (TABLE.iloc[:0], {}, "no rows"),
         (TABLE, {"limit": -1.0}, "limit=-1.0"),
@@ -151,6 +162,83 @@ def replaced(row, column, value):
 def test_a_table_is_refused(table, options, words):
     with pytest.raises(ValueError, match=words):
         subjects_from_table(table, **options)
+
+
+def read(rows, names="id time amt dv", **options):
+    """Rows as tuples."""
+    return subjects_from_table(pd.DataFrame(rows, columns=names.split()), **options)
+
+
+def test_missing_dependent_values_are_left_out():
+    """NONMEM's MDV = 1: the zero that fills DV is no measurement."""
+    rows = [(1, 0, 100, 0, 1), (1, 1, 0, 9.0, 0), (1, 2, 0, 0.0, 1), (1, 3, 0, "?", 1), (1, 4, 0, 5.0, 0)]
+    subjects = read(rows, "id time amt dv mdv")
+    np.testing.assert_array_equal(subjects["1"].observations["conc"].values, [9.0, 5.0])
+    assert subjects["1"].regimen.total == 100 and not subjects["1"].covariates
+    assert "2 rows with mdv = 1 are left out" in subjects.notes
+
+
+def test_compartments_are_endpoints_and_routes():
+    rows = [(1, 0, 100, ".", 1), (1, 0, 50, ".", 2), (1, 1, 0, 4.0, 2), (1, 1, 0, 80.0, 3), (1, 2, 0, 3.0, 2)]
+    where = {1: Route.ORAL, 2: Route.BOLUS}
+    one = read(rows, "id time amt dv cmt", columns=Columns(endpoint="cmt"), route=where)["1"]
+    assert [(dose.amount, dose.route) for dose in one.regimen.doses] == [(100, Route.ORAL), (50, Route.BOLUS)]
+    assert {name: len(seen) for name, seen in one.observations.items()} == {"2": 2, "3": 1}
+    assert not one.covariates
+    named = [(*row[:4], {1: "gut", 2: "blood", 3: "effect"}[row[4]]) for row in rows]
+    other = read(
+        named,
+        "id time amt dv cmt",
+        columns=Columns(endpoint="cmt"),
+        route={"gut": Route.ORAL, "blood": Route.BOLUS},
+    )["1"]
+    assert other.regimen == one.regimen and list(other.observations) == ["blood", "effect"]
+
+
+def test_whole_numbers_name_endpoints_whatever_their_type():
+    rows = [(1, 0, 100, None, None), (1, 1, 0, 4.0, 1), (1, 2, 0, 3.0, 2)]  # 1.0 and 2.0 beside NaN
+    assert read(rows, "id time amt dv dvid").endpoints == ("1", "2")
+
+
+@pytest.mark.parametrize("at", [0.0, 24.0])
+def test_the_order_of_rows_tells_troughs_from_peaks(at):
+    """An observation whose row comes before a dose of the same time was taken before it."""
+    rows = [(1, at, 0, 1.0), (1, at, 100, None), (1, at, 0, 9.0), (1, at + 1, 0, 8.0)]
+    subjects = read([(1, 0.0, 10, None), *rows] if at else rows)
+    (one,) = subjects.members
+    seen = one_compartment().concentration(
+        {"cl": 1.0, "v": 10.0}, one.regimen, one.observations["conc"].times
+    )
+    before = np.exp(-2.4) if at else 0.0
+    np.testing.assert_allclose(seen[:2], [before, before + 10], rtol=1e-12)
+    np.testing.assert_allclose(one.observations["conc"].times, [at, at, at + 1], atol=1e-9)
+    assert any(note.startswith("1 observation at the time of a dose") for note in subjects.notes)
+    assert not any("replicates" in note for note in subjects.notes)
+    assert repr(one.regimen).endswith(f"100 bolus at {at:g})")
+    assert not any("at the time of a dose" in note for note in read(rows[1:]).notes)
+
+
+def test_long_numbers_are_names_too():
+    """1234567.0 and 1234568.0 are one number in six digits."""
+    assert list(read([(1234567.0, 0, 100, None), (1234567.0, 1, 0, 4.0), (1234568.0, 1, 0, 3.0)])) == [
+        "1234567",
+        "1234568",
+    ]
+
+
+def test_doses_of_rows_win_over_a_column_of_nominal_doses():
+    rows = [(1, 0, 100, None, 100), (1, 1, 0, 4.0, 100), (1, 2, 0, 3.0, 100)]
+    subjects = read(rows, "id time amt dv dose")
+    assert subjects["1"].regimen.total == 100 and subjects["1"].covariates == {"dose": 100}
+    assert any("'dose' is not read as doses" in note for note in subjects.notes)
+
+
+def test_what_varies_within_a_subject_is_told():
+    rows = [(1, 0, 100, None, 70, 3), (1, 1, 0, 4.0, 70, 4), (2, 0, 100, None, 60, 3), (2, 1, 0, 4.0, 60, 3)]
+    rows = [(*row, k) for k, row in enumerate(rows, 1)]  # R's row names are no covariate that anyone misses
+    subjects = read(rows, "id time amt dv wt visit rownames")
+    assert subjects["1"].covariates == {"wt": 70}
+    assert "no covariates, since they vary within a subject: visit" in subjects.notes
 
 
 def test_a_subject_without_observations_is_left_out_and_named():

@@ -70,3 +70,6 @@ def test_every_status_gives_advice_and_is_told_from_the_others():
         result = Result(w, math.nan, status, "", history, w, 1, 1, 0.0)
         assert result.success == (status not in failed)
         assert not (status.converged and status in failed)
+        assert not (status.by_hand and status.converged) and (status.may_go_on or not status.by_hand)
+    by_hand = {Status.INTERRUPTED, Status.STOPPED_BY_CALLBACK, Status.CALLBACK_FAILED}
+    assert {status for status in Status if status.by_hand} == by_hand

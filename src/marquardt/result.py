@@ -63,6 +63,17 @@ class Status(Enum):
         """Whether the run ended because there was nothing left to gain."""
         return self in _CONVERGED
 
+    @property
+    def by_hand(self) -> bool:
+        """Whether a person or a callback ended the run: what is made of several runs then ends as a whole.
+
+        Examples
+        --------
+        >>> [status.name for status in Status if status.by_hand]
+        ['INTERRUPTED', 'STOPPED_BY_CALLBACK', 'CALLBACK_FAILED']
+        """
+        return self in _BY_HAND
+
 
 _CONVERGED = {
     Status.COST_GOAL,
@@ -82,6 +93,7 @@ _MAY_GO_ON = {
     Status.CALLBACK_FAILED,
     Status.FUNCTION_FAILED,
 }
+_BY_HAND = {Status.INTERRUPTED, Status.STOPPED_BY_CALLBACK, Status.CALLBACK_FAILED}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from marquardt.apps.pkpd.compartments import CompartmentModel, one_compartment, two_compartments
 from marquardt.apps.pkpd.error_models import Combined, Constant, LogNormal, Proportional
+from marquardt.apps.pkpd.noncompartmental import Noncompartmental, nca
 from marquardt.apps.pkpd.regimen import Dose, Dosing, Regimen, Route, stacked_dosing
 from marquardt.apps.pkpd.subjects import Batch, Observations, Subject, Subjects
 from marquardt.apps.pkpd.tables import Columns, subjects_from_table
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from marquardt.apps.pkpd.hybrid import HybridFit, fit_hybrid
     from marquardt.apps.pkpd.identifiability import Identifiability, Verdict
     from marquardt.apps.pkpd.linear_kinetics import as_ode
-    from marquardt.apps.pkpd.ode import Integration, OdeModel, Solution, fast_nonstiff, nonstiff, stiff
+    from marquardt.apps.pkpd.ode import Course, Integration, OdeModel, fast_nonstiff, nonstiff, stiff
     from marquardt.apps.pkpd.positive_law import PositiveLaw, unknown_elimination
     from marquardt.apps.pkpd.predictor import Predictor
     from marquardt.apps.pkpd.sensitivity import Factors, SobolIndices, simulator_indices, surrogate_indices
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "Cohort": "cohort",
+    "Course": "ode",
     "DirectEffect": "effects",
     "EMAX": "effects",
     "ExposureNetwork": "exposure",
@@ -67,7 +69,6 @@ _LAZY = {
     "Saturation": "effects",
     "Schedules": "cohort",
     "SobolIndices": "sensitivity",
-    "Solution": "ode",
     "Stimulation": "effects",
     "SubjectCurve": "goodness_of_fit",
     "TwoStageFit": "two_stage",
@@ -107,6 +108,7 @@ __all__ = [
     "Combined",
     "CompartmentModel",
     "Constant",
+    "Course",
     "DirectEffect",
     "Dose",
     "Dosing",
@@ -120,6 +122,7 @@ __all__ = [
     "Integration",
     "LogNormal",
     "LogNormalSubjects",
+    "Noncompartmental",
     "Observations",
     "OdeModel",
     "Patients",
@@ -132,7 +135,6 @@ __all__ = [
     "Saturation",
     "Schedules",
     "SobolIndices",
-    "Solution",
     "Stimulation",
     "Subject",
     "SubjectCurve",
@@ -150,6 +152,7 @@ __all__ = [
     "goodness_of",
     "indirect_response",
     "michaelis_menten_elimination",
+    "nca",
     "nonstiff",
     "one_compartment",
     "pooled_replicates",

@@ -42,6 +42,19 @@ class ErrorModel(Protocol):
         """Levels to begin with."""
         ...
 
+    def draw(self, f: np.ndarray, levels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """New observations of predictions f, of any shape."""
+        ...
+
+    def residual(self, y: np.ndarray, f: np.ndarray, levels: np.ndarray) -> np.ndarray:
+        """Observed beside predicted (n,), above 0 where y > f: standard normal when all is right; 0 for
+        observations without weight."""
+        ...
+
+
+def _normal_draw(f: np.ndarray, sd: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return f + sd * rng.standard_normal(np.shape(f))
+
 
 def _spread(y: np.ndarray) -> float:
     return float(np.std(y)) or float(np.abs(y).max(initial=0.0)) or 1.0
@@ -68,6 +81,12 @@ class Constant:
     def first(self, y: np.ndarray) -> np.ndarray:
         return np.array([0.1 * _spread(y)])
 
+    def draw(self, f: np.ndarray, levels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return _normal_draw(f, self.sd(f, levels), rng)
+
+    def residual(self, y: np.ndarray, f: np.ndarray, levels: np.ndarray) -> np.ndarray:
+        return (y - f) / self.sd(f, levels)
+
 
 @dataclass(frozen=True)
 class Proportional:
@@ -93,6 +112,12 @@ class Proportional:
         del y
         return np.array([0.2])
 
+    def draw(self, f: np.ndarray, levels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return _normal_draw(f, levels[0] * np.abs(f), rng)  # of nothing, nothing
+
+    def residual(self, y: np.ndarray, f: np.ndarray, levels: np.ndarray) -> np.ndarray:
+        return (y - f) / self.sd(f, levels)
+
 
 @dataclass(frozen=True)
 class LogNormal:
@@ -101,6 +126,9 @@ class LogNormal:
     For small errors nearly `Proportional()`.  From a poor start it finds home more often: a prediction that
     is far too small costs as much as one that is too large by the same factor, where a relative residual
     would be −1 and flat.
+
+    >>> LogNormal().residual(np.array([2.0, 0.5]), np.ones(2), np.array([0.5])).round(3)
+    array([ 1.386, -1.386])
     """
 
     logarithmic = True
@@ -115,6 +143,16 @@ class LogNormal:
 
     def first(self, y: np.ndarray) -> np.ndarray:
         return Proportional().first(y)
+
+    def draw(self, f: np.ndarray, levels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return f * np.exp(levels[0] * rng.standard_normal(np.shape(f)))
+
+    def residual(self, y: np.ndarray, f: np.ndarray, levels: np.ndarray) -> np.ndarray:
+        weighed = (f > 0) & np.isfinite(self.sd(f, levels))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # no error of this kind makes a value of 0 or less of a prediction above it
+            apart = np.log(np.maximum(y, 0.0) / np.where(weighed, f, 1.0)) / levels[0]
+        return np.where(weighed, apart, 0.0)
 
 
 @dataclass(frozen=True)
@@ -148,3 +186,9 @@ class Combined:
 
     def first(self, y: np.ndarray) -> np.ndarray:
         return np.array([0.05 * _spread(y), 0.2])
+
+    def draw(self, f: np.ndarray, levels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return _normal_draw(f, self.sd(f, levels), rng)
+
+    def residual(self, y: np.ndarray, f: np.ndarray, levels: np.ndarray) -> np.ndarray:
+        return (y - f) / self.sd(f, levels)

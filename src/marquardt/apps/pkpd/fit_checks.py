@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ except ImportError as _error:
 import numpy as np
 from numpy.typing import ArrayLike
 
+from marquardt.apps.pkpd.error_models import ErrorModel
 from marquardt.apps.pkpd.fitted_model import FittedModel
 from marquardt.apps.pkpd.goodness_of_fit import GoodnessOfFit, SubjectCurve
 from marquardt.apps.pkpd.predictor import Predictor
@@ -47,8 +49,8 @@ def goodness_of(
     array([8.287, 6.603, 4.593, 1.919])
     """
     parts = _parts(fit)
-    names = [name for name in parts[0].predictor.model.outputs if any(p.has(name) for p in parts)]
-    endpoint = _chosen(endpoint, names)
+    tasks = [fit.task] if isinstance(fit, FittedModel) else [one.task for one in fit.values()]
+    endpoint = _chosen(endpoint, list(dict.fromkeys(name for task in tasks for name in task.errors)))
     rows = [p.rows(endpoint) for p in parts]
     return GoodnessOfFit(
         _joined(p.time[r] for p, r in zip(parts, rows, strict=True)),
@@ -63,6 +65,7 @@ def goodness_of(
         unit=unit,
         time_unit=time_unit,
         curves=_curves(fit, parts, endpoint),
+        weighted=_joined(p.weighted[r] for p, r in zip(parts, rows, strict=True)),
     )
 
 
@@ -80,8 +83,10 @@ def predictive_check_of(
 
     A pooled fit has residual error only.  Of a two-stage fit each replicate has new subjects: their
     parameters, logarithms as a rule, are normal with the covariance between subjects (errors of estimation
-    taken off), and the residual error has the root mean square of the subjects' levels.  A limit of
-    quantification cuts observations and replicates alike.
+    taken off), and the residual error has the root mean square of the subjects' levels.  Errors are drawn by
+    the error model: log-normal ones stay above 0.  A limit of quantification cuts observations and replicates
+    alike.  Rows where the typical subject has no prediction to err from, before the first dose as a rule, are
+    left out, and a note says so.
 
     Parameters
     ----------
@@ -94,34 +99,43 @@ def predictive_check_of(
         raise ValueError(f"n_replicates={n_replicates!r} must be at least 2, e.g. 500")
     tasks = [fit.task] if isinstance(fit, FittedModel) else [one.task for one in fit.values()]
     members = tuple(member for task in tasks for member in task.members)
-    endpoints = tuple(dict.fromkeys(name for task in tasks for name in task.endpoints))
-    endpoint = _chosen(endpoint, list(endpoints))
+    endpoint = _chosen(endpoint, list(dict.fromkeys(name for task in tasks for name in task.errors)))
     predictor = tasks[0].predictor
-    batch = Batch.of(members, endpoints)
+    batch = Batch.of(members, predictor.model.outputs)
     rng = np.random.default_rng(random_state)
     typical = _typical(fit)
-    drawn = np.broadcast_to(typical, (n_replicates, len(members), len(typical)))
+    rows = np.flatnonzero(batch.endpoint == predictor.model.outputs.index(endpoint))
+    error, levels = _error_of(fit, endpoint)
+    typically = _courses(predictor, np.broadcast_to(typical, (1, len(members), len(typical))), batch, members)
+    expected = batch.observed_of(typically)[0, rows]
+    if not np.isfinite(expected).all():
+        raise ValueError("the model has no solution for the typical parameters: nothing can be simulated")
+    # of a prediction of nothing, before a dose, a relative error is none; nor can one divide by it
+    told = np.isfinite(error.sd(expected, levels)) & ((expected > 0) | (not corrected))
+    rows, expected, remarks = rows[told], expected[told], _left_out(told, corrected)
+    simulated = np.broadcast_to(expected, (n_replicates, len(rows)))
     if isinstance(fit, TwoStageFit):
         drawn = _new_subjects(fit, n_replicates, rng)
-    columns = [predictor.model.outputs.index(name) for name in endpoints]
-    rows = np.flatnonzero(batch.endpoint == endpoints.index(endpoint))
-
-    def of_rows(courses: np.ndarray) -> np.ndarray:  # (..., s, t, k) -> (..., n)
-        return batch.observed_of(courses[..., columns])[..., rows]
-
-    simulated = of_rows(_courses(predictor, drawn, batch, members))
-    sd = _noise(fit, endpoint, simulated)
-    simulated = simulated + sd * rng.standard_normal(simulated.shape)
+        simulated = batch.observed_of(_courses(predictor, drawn, batch, members))[:, rows]
+    simulated = error.draw(simulated, levels, rng)
     observed, censored = batch.values[rows], batch.censored[rows]
     if censored.any():
         limit = float(observed[censored].max())
         observed, simulated = np.maximum(observed, limit), np.maximum(simulated, limit)
-    expected = of_rows(_courses(predictor, np.broadcast_to(typical, (1, *drawn.shape[1:])), batch, members))[
-        0
-    ]
     time = batch.times[batch.subject, batch.moment][rows]
-    return predictive_check(time, observed, simulated, bins=bins, coverage=coverage,
-                        predicted=expected if corrected else None)  # fmt: skip
+    check = predictive_check(time, observed, simulated, bins=bins, coverage=coverage,
+                             predicted=expected if corrected else None)  # fmt: skip
+    return replace(check, remarks=remarks)
+
+
+def _left_out(told: np.ndarray, corrected: bool) -> tuple[str, ...]:
+    n = int((~told).sum())
+    if not n:
+        return ()
+    if not told.any():
+        raise ValueError(f"the model predicts nothing at all {n} observations: there is nothing to check")
+    why = "the check divides by that" if corrected else "the error is proportional to that"
+    return (f"{n} observations are left out: the typical prediction there is 0, and {why}",)
 
 
 # -- what is in a fit --------------------------------------------------------------------------------------
@@ -137,6 +151,8 @@ class _Part(NamedTuple):
     population: np.ndarray
     individual: np.ndarray
     sd: np.ndarray
+    weighted: np.ndarray
+    """Residuals of the individual predictions, as the error model weighs them."""
 
     def has(self, endpoint: str) -> bool:
         return endpoint in self.endpoints
@@ -159,8 +175,23 @@ def _parts(fit: FittedModel | TwoStageFit) -> list[_Part]:
         task = one.task
         labels = np.array([str(member.id) for member in task.members])[task.batch.subject]
         population = task.predictor.values(typical, task.batch, task.members)
+        weighted = np.zeros(len(task.batch))
+        for name, error in task.errors.items():
+            mine = task.rows(name)
+            weighted[mine] = error.residual(
+                task.batch.values[mine], one.predictions[mine], np.asarray(one.levels[name])
+            )
         answer.append(
-            _Part(task.predictor, task.endpoints, task.batch, labels, population, one.predictions, one.noise)
+            _Part(
+                task.predictor,
+                task.endpoints,
+                task.batch,
+                labels,
+                population,
+                one.predictions,
+                one.noise,
+                weighted,
+            )
         )
     return answer
 
@@ -208,12 +239,13 @@ def _new_subjects(fit: TwoStageFit, n_replicates: int, rng: np.random.Generator)
     return next(iter(fit.values())).task.theta(u)
 
 
-def _noise(fit: FittedModel | TwoStageFit, endpoint: str, predicted: np.ndarray) -> np.ndarray:
+def _error_of(fit: FittedModel | TwoStageFit, endpoint: str) -> tuple[ErrorModel, np.ndarray]:
+    """With its levels; those of subjects in the mean of their squares."""
     if isinstance(fit, FittedModel):
-        return fit.noise_of(endpoint, predicted)
+        return fit.task.errors[endpoint], np.asarray(fit.levels[endpoint])
     measured = [one for one in fit.values() if endpoint in one.levels]
     levels = np.sqrt(np.mean([np.asarray(one.levels[endpoint]) ** 2 for one in measured], axis=0))
-    return measured[0].task.errors[endpoint].sd(predicted, levels)
+    return measured[0].task.errors[endpoint], levels
 
 
 def _courses(
@@ -224,9 +256,18 @@ def _courses(
         name: np.array([float(member.covariates[name]) for member in members])
         for name in predictor.covariates
     }
+    run, nothing = _compiled(predictor), np.full((*batch.times.shape, len(predictor.model.outputs)), np.nan)
+    answer = []
     with double_precision():
-        run = _compiled(predictor)
-        return np.stack([np.asarray(run(theta, known, batch.dosing, batch.times)) for theta in thetas])
+        for theta in thetas:
+            try:
+                answer.append(np.asarray(run(theta, known, batch.dosing, batch.times)))
+            except RuntimeError as trouble:
+                # of an implicit solver: its equations had no finite solution
+                if "non-finite" not in str(trouble):
+                    raise
+                answer.append(nothing)
+    return np.stack(answer)
 
 
 @lru_cache(maxsize=16)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from marquardt import LeastSquaresFit, Status
+from marquardt import LeastSquaresFit, Result, Status
+from marquardt.apps.pkpd.deadline import Deadline
 from marquardt.apps.pkpd.error_models import Constant, ErrorModel
-from marquardt.apps.pkpd.fitted_model import FittedModel, Starts
-from marquardt.apps.pkpd.population_task import Levels, PopulationTask, task_of
+from marquardt.apps.pkpd.fitted_model import FittedModel, likeliest
+from marquardt.apps.pkpd.population_task import PopulationTask, Weighed, task_of
 from marquardt.apps.pkpd.predictor import Individual, Model, Predictor
+from marquardt.apps.pkpd.starts import Starts
 from marquardt.apps.pkpd.subjects import Subject, Subjects
 from marquardt.apps.pkpd.two_stage import TwoStageFit
 
@@ -66,7 +68,8 @@ def fit_pooled(
         Those factors lie between 1/spread and spread, evenly in their logarithm.
     random_state : int, optional
     **options
-        Of `marquardt.least_squares`: stopping, callback, damping, ...
+        Of `marquardt.least_squares`: stopping, callback, damping, ...  `Stopping(max_time=60)` is for all
+        runs together, `max_iter` for each.
 
     Returns
     -------
@@ -114,14 +117,15 @@ def fit_two_stage(
     """Each subject by itself, then the distribution of the parameters over subjects.
 
     Needs about as many observations a subject as there are parameters, and more for errors.  A subject that
-    cannot be fitted is named in `failed`, and the others go on.  Parameters as in `fit_pooled`.
+    cannot be fitted is named in `failed`, and the others go on.  Parameters as in `fit_pooled`; Ctrl-C, a
+    callback that asks to stop, and `max_time` end all subjects, and those that are done are kept.
     """
     job = _Job.of(model, subjects, start, fixed, error, real, individual, covariates, options)
     known = subjects.observed()
     fits: dict[str, FittedModel] = {}
     failed: dict[str, str] = {}
     left = list(known.members)
-    while left:
+    while left and not (fits and job.deadline.passed):
         member = left.pop(0)
         try:
             _check_enough(member, job)
@@ -129,9 +133,17 @@ def fit_two_stage(
         except ValueError as trouble:
             failed[member.id] = str(trouble)
             continue
+        except KeyboardInterrupt:  # before there was anything of this subject
+            if not fits:
+                raise
+            failed[member.id] = "interrupted before a first fit"
+            failed |= {other.id: "interrupted before its turn" for other in left}
+            break
         if fits[member.id].interrupted:  # Ctrl-C means all subjects
             failed |= {other.id: "interrupted before its turn" for other in left}
             break
+    else:
+        failed |= {other.id: "the limit of time came before its turn" for other in left}
     if not fits:
         name, reason = next(iter(failed.items()))
         raise ValueError(f"no subject could be fitted; {name}: {reason}")
@@ -181,6 +193,7 @@ class _Job:
     options: Mapping[str, Any]
     padding: tuple[int, int]
     notes: tuple[str, ...]
+    deadline: Deadline
 
     @classmethod
     def of(
@@ -221,7 +234,8 @@ class _Job:
         predictor = Predictor(model, free, tuple(held.items()), individual, tuple(covariates))
         n_times = max(len({t for o in m.observations.values() for t in o.times}) for m in known.members)
         padding = (max(len(m.regimen) for m in known.members), n_times)
-        return cls(predictor, given, positive, dict(options), padding, known.notes)
+        deadline = Deadline.of(options.get("stopping"))
+        return cls(predictor, given, positive, dict(options), padding, known.notes, deadline)
 
     def first(self, start: Mapping[str, float]) -> np.ndarray:
         return np.array([float(start[name]) for name in self.predictor.free])
@@ -234,63 +248,83 @@ class _Job:
                 f"({', '.join(self.predictor.free[:6])}): measure more, or fix some"
             )
         levels = task.first_levels()
-        sd = task.first_sd(levels)
-        minima, starts = self._search(task, theta, sd, search)
-        notes = (*self.notes, *starts.notes)
+        minima, starts = self._search(task, theta, task.first_sd(levels), search)
         if starts.interrupted:
-            levels = task.levels(task.predictions(minima[0].w), sd, len(theta))
-            return FittedModel(task, minima[0], levels, starts, notes)
-        weighted = [self._weighted(task, run, levels, starts, notes) for run in minima]
-        return min(weighted, key=lambda fit: fit.minus_twice_log_likelihood)
+            return self._fitted(task, task.in_weights(minima[0], levels), starts)
+        found: list[FittedModel] = []
+        for k, run in enumerate(minima):
+            weighed = task.weigh(run, levels, self.deadline)
+            found.append(self._fitted(task, weighed, starts))
+            ended = _ended_by_hand(weighed.fit.result)
+            if ended or self.deadline.passed:
+                left = len(minima) - k - 1
+                said = f"{ended or 'the limit of time came'}: {left} further minima were not weighed"
+                best = likeliest(found)
+                notes = (*best.notes_of_data, said) if left else best.notes_of_data
+                return replace(best, notes_of_data=notes, cut_short=bool(ended))
+        return likeliest(found)
 
-    def _weighted(
-        self,
-        task: PopulationTask,
-        run: LeastSquaresFit,
-        first: Levels,
-        starts: Starts,
-        notes: tuple[str, ...],
-    ) -> FittedModel:
-        """A minimum of the first round, in the weights that belong to it."""
-        fit, levels, stays = task.weigh(run, first)
-        if not stays and fit.status is not Status.INTERRUPTED:
-            said = "the levels of the error model have not settled: take a simpler one, Constant() say"
-            notes = (*notes, said)
-        return FittedModel(task, fit, levels, starts, notes)
+    def _fitted(self, task: PopulationTask, weighed: Weighed, starts: Starts) -> FittedModel:
+        notes = [*self.notes, *starts.notes]
+        if not (weighed.settled or starts.interrupted or weighed.fit.status.by_hand):
+            late = self.deadline.passed
+            why = "the limit of time came" if late else "take a simpler one, Constant() say"
+            notes.append(f"the levels of the error model have not settled: {why}")
+        return FittedModel(task, weighed.fit, weighed.levels, starts, tuple(notes))
 
     def _search(
         self, task: PopulationTask, theta: np.ndarray, sd: np.ndarray, search: _Search
     ) -> tuple[list[LeastSquaresFit], Starts]:
         """The different minima, the best first, for weights from the observations."""
         runs: list[LeastSquaresFit] = []
-        n_failed = 0
-        for place in search.places(theta, task):
-            try:
-                runs.append(task.run(place, sd))
-            except ValueError as trouble:
-                if "NaN or infinite" not in str(trouble):
-                    raise
-                n_failed += 1
-                continue
-            if runs[-1].status is Status.INTERRUPTED:
-                break
+        n_failed, by_hand, ended = 0, False, ""
+        try:
+            for k, place in enumerate(search.places(theta, task)):
+                try:
+                    runs.append(task.run(place, sd, self.deadline))
+                except ValueError as trouble:
+                    if "NaN or infinite" not in str(trouble):
+                        raise
+                    n_failed += 1
+                    continue
+                if ended := _ended_by_hand(runs[-1].result):
+                    by_hand = True
+                    break
+                if self.deadline.passed and k + 1 < search.n_starts:
+                    ended = "the limit of time came"
+                    break
+        except KeyboardInterrupt:  # between two runs: the driver keeps what one has found
+            if not runs:
+                raise
+            by_hand, ended = True, "interrupted"
         if not runs:
             raise ValueError(
                 "the model has no finite predictions at any start: the solution explodes, or the equations "
                 "are too stiff for their solver; look at model.solve(start, regimen, times).reason, take "
                 "integration=stiff(), or another start"
             )
-        best = min(runs, key=lambda run: run.cost)
-        minima: list[LeastSquaresFit] = []
-        for run in sorted(runs, key=lambda run: run.cost):
-            if all(abs(run.cost - known.cost) > SAME_COST * known.cost for known in minima):
-                minima.append(run)
-        minima = [run for run in minima if run.cost <= PROMISING * best.cost][:MOST_MINIMA]
         costs = np.array([run.cost for run in runs])
-        reached = costs <= best.cost * (1 + SAME_COST)
+        reached = costs <= costs.min() * (1 + SAME_COST)
         ends = np.array([task.theta(run.w) for run in runs])
-        interrupted = runs[-1].status is Status.INTERRUPTED
-        return minima, Starts(costs, reached, ends, n_failed, self.predictor.free, interrupted)
+        return _minima(runs), Starts(costs, reached, ends, n_failed, self.predictor.free, by_hand, ended)
+
+
+def _minima(runs: Sequence[LeastSquaresFit]) -> list[LeastSquaresFit]:
+    """The different ones that may prove likeliest, the best first."""
+    minima: list[LeastSquaresFit] = []
+    for run in sorted(runs, key=lambda run: run.cost):
+        if all(abs(run.cost - known.cost) > SAME_COST * known.cost for known in minima):
+            minima.append(run)
+    return [run for run in minima if run.cost <= PROMISING * minima[0].cost][:MOST_MINIMA]
+
+
+def _ended_by_hand(result: Result) -> str:
+    """How, in words; empty where it ended by itself."""
+    if not result.status.by_hand:
+        return ""
+    if result.status is Status.CALLBACK_FAILED:
+        return f"the callback raised {result.error!r}"
+    return "interrupted" if result.status is Status.INTERRUPTED else "the callback asked to stop"
 
 
 def _check_names(

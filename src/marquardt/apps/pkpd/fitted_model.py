@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from marquardt import LeastSquaresFit, Status
 from marquardt.apps.pkpd.identifiability import Identifiability, identifiability
 from marquardt.apps.pkpd.population_task import Levels, PopulationTask
 from marquardt.apps.pkpd.predictor import Model
 from marquardt.apps.pkpd.regimen import Regimen
+from marquardt.apps.pkpd.starts import Starts
 from marquardt.apps.pkpd.subjects import Subject
 
 if TYPE_CHECKING:
@@ -22,42 +25,6 @@ if TYPE_CHECKING:
 
 APART = 0.1
 """Two ends of runs are two minima when a parameter differs by more than this many standard errors."""
-
-
-@dataclass(frozen=True)
-class Starts:
-    """Where runs from several starts ended."""
-
-    costs: np.ndarray
-    """(m,), in the weights of the first round."""
-    reached: np.ndarray
-    """Which ended at the best cost (m,)."""
-    ends: np.ndarray
-    """Parameters in their own units (m, p)."""
-    n_failed: int
-    """Starts where the model has no finite predictions."""
-    names: tuple[str, ...]
-    interrupted: bool = False
-    """Whether Ctrl-C, or a callback, ended them before their number was full."""
-
-    @property
-    def share(self) -> float:
-        """Of all starts, the failed ones included, those that reached the best cost."""
-        return float(self.reached.sum()) / (len(self.costs) + self.n_failed)
-
-    @property
-    def notes(self) -> list[str]:
-        said = []
-        n = len(self.costs) + self.n_failed
-        if n > 1 and self.reached.sum() < n:
-            said.append(f"{int(self.reached.sum())} of {n} starts reached the best cost")
-        if self.n_failed:
-            said.append(f"{self.n_failed} starts had no finite predictions")
-        if self.interrupted:
-            said.append(
-                "interrupted: the weights are those of the first round, and no further start was tried"
-            )
-        return said
 
 
 @dataclass(frozen=True)
@@ -72,6 +39,8 @@ class FittedModel:
     """Of the error model of each endpoint."""
     starts: Starts
     notes_of_data: tuple[str, ...] = ()
+    cut_short: bool = False
+    """Whether Ctrl-C or a callback came before all that was to be fitted had been."""
 
     # -- estimates -----------------------------------------------------------------------------------
 
@@ -100,10 +69,28 @@ class FittedModel:
         return fitted | dict(self.task.predictor.fixed)
 
     @cached_property
+    def _informative(self) -> LeastSquaresFit:
+        return self.task.informative(self.statistics, self.levels)
+
+    @cached_property
+    def free_covariance(self) -> np.ndarray:
+        """Of the parameters as they are fitted, logarithms as a rule (p, p): the inverse of the information.
+
+        The levels of the error are estimated already, so that residuals have the standard deviation 1.
+        """
+        return self._informative.covariance(absolute_sigma=True)
+
+    @property
     def covariance(self) -> np.ndarray:
         """Of the fitted parameters in their own units (p, p), by the delta method."""
         stretch = self.task.stretch(self.theta)
-        return self.statistics.covariance() * np.outer(stretch, stretch)
+        return self.free_covariance * np.outer(stretch, stretch)
+
+    @cached_property
+    def degrees_of_freedom(self) -> float:
+        """n − p: a censored value is as much of an observation as it tells of the parameters, one without
+        weight is none."""
+        return float(self.task.information(self.statistics, self.levels).sum()) - len(self.names)
 
     @property
     def standard_errors(self) -> dict[str, float]:
@@ -116,14 +103,25 @@ class FittedModel:
 
     def correlations(self) -> np.ndarray:
         """Of the fitted parameters (p, p)."""
-        return self.statistics.correlations()
+        return self._informative.correlations()
 
     def intervals(self, *names: str, coverage: float = 0.95) -> dict[str, tuple[float, float]]:
         """By the profile likelihood, with the weights of this fit held; of all parameters without names.
 
-        An end is infinite (or 0) where the data set no limit.
+        Ends lie where Student's t of `degrees_of_freedom` puts them.  An end is infinite (or 0) where the
+        data set no limit.
         """
-        found = self.statistics.conf_interval(*names, coverage=coverage)
+        if not 0 < coverage < 1:
+            raise ValueError(f"coverage={coverage!r} must lie between 0 and 1, e.g. 0.95")
+        if not self.degrees_of_freedom > 0:
+            raise ValueError(
+                f"{self.degrees_of_freedom:.3g} degrees of freedom: measure more, or fix parameters"
+            )
+        # the levels are in the residuals, so that τ is to be held against a number: that of t, as a coverage
+        # of the normal (which ends at 8, so that with one degree of freedom 95 % have 8 errors, not 12.7)
+        known = 1 - 2 * norm.sf(student.ppf(0.5 + 0.5 * coverage, self.degrees_of_freedom))
+        known = min(float(known), 1 - 1e-15)
+        found = self.statistics.conf_interval(*names, coverage=known, absolute_sigma=True)
         answer = {}
         for name, interval in found.items():
             signed = not self.task.positive[self.names.index(name)]
@@ -155,7 +153,7 @@ class FittedModel:
     def identifiability(self) -> Identifiability:
         """What the data say of each parameter, in words."""
         sizes = np.where(self.task.positive, 1.0, np.maximum(np.abs(self.theta), 1e-300))
-        return identifiability(self.statistics, sizes)
+        return identifiability(self._informative, sizes, absolute_sigma=True)
 
     # -- quality -------------------------------------------------------------------------------------
 
@@ -174,7 +172,7 @@ class FittedModel:
     @property
     def interrupted(self) -> bool:
         """Whether Ctrl-C, or a callback, ended it."""
-        return self.starts.interrupted or self.status is Status.INTERRUPTED
+        return self.cut_short or self.starts.interrupted or self.status.by_hand
 
     @cached_property
     def predictions(self) -> np.ndarray:
@@ -187,6 +185,17 @@ class FittedModel:
         return self.task.sd(self.predictions, self.levels)
 
     @property
+    def weighted_residuals(self) -> np.ndarray:
+        """Observed beside predicted (n,), as the error model weighs them: standard normal when all is right,
+        0 without weight."""
+        answer = np.zeros(len(self.task.batch))
+        for name, error in self.task.errors.items():
+            mine = self.task.rows(name)
+            y, f = self.task.batch.values[mine], self.predictions[mine]
+            answer[mine] = error.residual(y, f, np.asarray(self.levels[name]))
+        return answer
+
+    @property
     def rss(self) -> float:
         """Σ (y − f)² of measured values, without weights."""
         batch = self.task.batch
@@ -194,24 +203,50 @@ class FittedModel:
 
     @property
     def residual_sd(self) -> float:
-        """√(rss / (n − p)): of one endpoint with constant error."""
-        dof = self.statistics.degrees_of_freedom
+        """√(rss / (n − p)), n measured values: of one endpoint with constant error."""
+        dof = int((~self.task.batch.censored).sum()) - len(self.names)
         return float(np.sqrt(self.rss / dof)) if dof > 0 else float("nan")
+
+    @cached_property
+    def counted(self) -> np.ndarray:
+        """Which observations have a weight (n,), and count in the likelihood."""
+        return self.task.batch.censored | np.isfinite(self.noise)
+
+    @cached_property
+    def denied(self) -> np.ndarray:
+        """Which have none although something was measured there (n,): the model says nothing of them."""
+        return ~self.counted & (self.task.batch.values != 0)
+
+    @cached_property
+    def deviances(self) -> np.ndarray:
+        """−2 log of the likelihood of each observation (n,): r² + 2 log σ + log 2π of measured values,
+        −2 log Φ of censored ones, 0 of those without weight."""
+        measured = ~self.task.batch.censored & self.counted
+        sd = self.task.scaled_sd(self.predictions, self.levels)
+        sd = sd * np.where(self.task.on_logs, np.abs(self.task.batch.values), 1.0)  # d log y = dy/y
+        width = 2 * np.log(np.where(measured, sd, 1.0)) + np.log(2 * np.pi)
+        return self.statistics.residual**2 + np.where(measured, width, 0.0)
 
     @property
     def minus_twice_log_likelihood(self) -> float:
-        """Σ r² + 2 log σ + log 2π of measured values, −2 log Φ of censored ones."""
-        measured = ~self.task.batch.censored & np.isfinite(self.noise)
-        r = self.statistics.residual
-        sd = self.task.scaled_sd(self.predictions, self.levels)
-        sd = sd * np.where(self.task.on_logs, np.abs(self.task.batch.values), 1.0)  # d log y = dy/y
-        return float((r**2).sum() + (2 * np.log(sd[measured]) + np.log(2 * np.pi)).sum())
+        """The sum of `deviances`."""
+        return float(self.deviances.sum())
+
+    @property
+    def _n_estimated(self) -> int:
+        """The levels of the error model count as parameters."""
+        return len(self.names) + sum(len(level) for level in self.levels.values())
 
     @property
     def aic(self) -> float:
-        """The levels of the error model count as parameters."""
-        n_levels = sum(len(level) for level in self.levels.values())
-        return self.minus_twice_log_likelihood + 2 * (len(self.names) + n_levels)
+        """−2 log L + 2 k, k parameters and levels of the error (H. Akaike 1974).  Fits are comparable when
+        the same observations count."""
+        return self.minus_twice_log_likelihood + 2 * self._n_estimated
+
+    @property
+    def bic(self) -> float:
+        """−2 log L + k log n, n observations that count (G. Schwarz 1978)."""
+        return self.minus_twice_log_likelihood + float(np.log(self.counted.sum())) * self._n_estimated
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
@@ -225,11 +260,12 @@ class FittedModel:
                 f"{int(batch.censored.sum())} of {len(batch)} observations lie below the limit of "
                 "quantification; they count by their likelihood (M3)"
             )
-        idle = int(np.isinf(self.noise).sum())
+        idle = int((~self.counted).sum())
         if idle:
             said.append(
                 f"{idle} observations have no weight: the model predicts nothing there, and their error is "
-                "proportional to the prediction; so likelihood and AIC do not count them either"
+                "proportional to the prediction; likelihood, AIC and BIC do not count them either: compare "
+                "them with those of fits that leave out the same only"
             )
         said += self._other_optima()
         return tuple(dict.fromkeys(said))
@@ -282,7 +318,7 @@ class FittedModel:
                 "predicted": self.predictions,
                 "sd": self.noise,
                 "residual": batch.values - self.predictions,
-                "weighted_residual": (batch.values - self.predictions) / self.noise,
+                "weighted_residual": self.weighted_residuals,
                 "censored": batch.censored,
             }
         )
@@ -294,7 +330,7 @@ class FittedModel:
         n, p = len(self.task.batch), len(self.names)
         lines = [
             f"{len(self.subjects)} subjects, {n} observations, {p} parameters; {self.status.name}, "
-            f"-2 log L = {self.minus_twice_log_likelihood:.6g}, AIC = {self.aic:.6g}",
+            f"-2 log L = {self.minus_twice_log_likelihood:.6g}, AIC = {self.aic:.6g}, BIC = {self.bic:.6g}",
             f"{'parameter':<12}{'estimate':>12}{'std. error':>12}{'RSE %':>9}",
         ]
         errors, relative = self.standard_errors, self.relative_errors
@@ -314,3 +350,13 @@ class FittedModel:
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value:.6g}" for name, value in list(self.params.items())[:8])
         return f"FittedModel({self.status.name}, rss={self.rss:.6g}, {shown})"
+
+
+def likeliest(fits: Sequence[FittedModel]) -> FittedModel:
+    """Of fits to the same observations: the one that leaves fewest of them without a prediction, and of those
+    the likeliest for the observations that count in all.
+
+    A likelihood alone would favor the fit that predicts nothing where another predicts badly.
+    """
+    counted = np.all([fit.counted for fit in fits], axis=0)
+    return min(fits, key=lambda fit: (int(fit.denied.sum()), float(fit.deviances[counted].sum())))

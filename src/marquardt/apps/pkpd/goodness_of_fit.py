@@ -47,6 +47,8 @@ class GoodnessOfFit:
         For the axes.
     curves : mapping, optional
         `SubjectCurve` by subject, for smooth lines in `plot_individuals`.
+    weighted : array (n,), optional
+        Weighted residuals, where they are not residuals / `sigma`: of a log-normal error log(y/f)/sd.
 
     Examples
     --------
@@ -69,6 +71,7 @@ class GoodnessOfFit:
     unit: str = ""
     time_unit: str = ""
     curves: Mapping[Hashable, SubjectCurve] = field(default_factory=dict, repr=False)
+    weighted: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         observed = _column("observed", self.observed, None)
@@ -76,7 +79,7 @@ class GoodnessOfFit:
         if n == 0:
             raise ValueError("observed is empty: pass at least one row")
         keep: dict[str, Any] = {"observed": observed}
-        for name in ("time", "predicted", "individual"):
+        for name in ("time", "predicted", "individual", "weighted"):
             if getattr(self, name) is not None:
                 keep[name] = _column(name, getattr(self, name), n)
         if self.sigma is not None:
@@ -107,6 +110,8 @@ class GoodnessOfFit:
     @property
     def weighted_residuals(self) -> np.ndarray:
         """Residuals in standard deviations (n,): standard normal for a model that is right."""
+        if self.weighted is not None:
+            return self.weighted
         residuals = self.residuals
         if self.sigma is not None:
             return residuals / self.sigma
@@ -150,7 +155,8 @@ class GoodnessOfFit:
         lines = [
             f"{n} observations{who}",
             f"weighted residuals: mean {r.mean():+.3f} (standard error {r.std() / np.sqrt(n):.3f}), "
-            f"standard deviation {r.std():.3f}" + (" (sigma was not given)" if self.sigma is None else ""),
+            f"standard deviation {r.std():.3f}"
+            + (" (sigma was not given)" if self.sigma is None and self.weighted is None else ""),
             f"beyond 1.96: {beyond} ({100 * beyond / n:.1f} %; 5 % by chance)",
         ]
         if np.isfinite(self.lag_correlation):

@@ -37,8 +37,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
-from marquardt import Auto, Identity, Status
-from marquardt.apps.pkpd.error_models import ErrorModel, Proportional
+from marquardt import Auto, Identity
+from marquardt.apps.pkpd.error_models import LEAST_PREDICTION, ErrorModel, Proportional
 from marquardt.apps.pkpd.goodness_of_fit import GoodnessOfFit
 from marquardt.apps.pkpd.ode import OdeModel
 from marquardt.apps.pkpd.positive_law import NETWORK, PositiveLaw, unknown_elimination
@@ -52,8 +52,6 @@ if TYPE_CHECKING:
 _PENALIZED = ("bend", "place", "height")
 _PRECISIONS = (1e-4, 1e4)
 """Of the weights: beyond, a group is as good as free, or as good as absent."""
-_BY_HAND = (Status.INTERRUPTED, Status.STOPPED_BY_CALLBACK, Status.CALLBACK_FAILED)
-"""Ends that mean all rounds and starts, not one."""
 _SETTLED = 0.02
 """Change of −2 log evidence that no longer moves a law: a factor of 1.01 in probability."""
 
@@ -158,8 +156,8 @@ def fit_hybrid(
     Parameters
     ----------
     subjects : Subjects
-        With boluses or infusions.  Values below the limit of quantification are to be dealt with before:
-        ``subjects.without_censored()``.
+        With boluses or infusions.  Observations before the first dose are left out.  Values below the limit
+        of quantification are to be dealt with before: ``subjects.without_censored()``.
     units : int
         Of the network: a smooth law needs few, and the evidence takes away what is too many.
     error : ErrorModel, optional
@@ -177,7 +175,7 @@ def fit_hybrid(
     ------
     ValueError
         For oral doses, censored values, fewer than 5 observations, concentrations that do not vary or none
-        above 0; when no start could be solved.
+        above 0, or 0 with an error in proportion to them; when no start could be solved.
     """
     if n_starts < 1 or n_rounds < 1:
         raise ValueError(f"n_starts={n_starts!r} and n_rounds={n_rounds!r} must be at least 1")
@@ -187,7 +185,7 @@ def fit_hybrid(
     for k in range(n_starts):
         try:
             begun.append(job.begin(job.start(volume, random_state + k)))
-            if begun[-1].fit.status in _BY_HAND:
+            if begun[-1].fit.status.by_hand:
                 break
         except ValueError as reason:
             reasons.append(str(reason))
@@ -219,19 +217,26 @@ class _Job:
                 f"{known.n_censored} values are below the limit of quantification: take "
                 "subjects.without_censored() or subjects.half_limit()"
             )
+        for member in known.members:
+            if not member.regimen.total > 0:
+                raise ValueError(f"subject {member.id} was given no dose: leave it out")
+        known = known.after_dose()
         batch = Batch.of(known.members, known.endpoints)
         y = batch.values
         if len(y) < 5:
             raise ValueError(f"{len(y)} observations are too few to learn a law from: at least 5 are needed")
         if not (y > 0).any() or np.ptp(y) == 0:
             raise ValueError("concentrations are all the same, or none is above 0: nothing can be learned")
+        if idle := int(np.isinf(error.sd(y, error.first(y))).sum()):
+            raise ValueError(
+                f"{idle} of {len(y)} observations are 0 or nearly so, and their error is to be proportional "
+                "to the concentration: leave them out, or take error=Combined()"
+            )
         positive = y[y > 0]
         law = PositiveLaw(float(positive.min()), float(positive.max()), units)
         model = unknown_elimination(law)
         for member in known.members:
             model.check(member.regimen)
-            if not member.regimen.total > 0:
-                raise ValueError(f"subject {member.id} was given no dose: leave it out")
         labels = np.array([str(member.id) for member in known.members])[batch.subject]
         return cls(model, law, batch, labels, error, options, known.notes)
 
@@ -269,12 +274,14 @@ class _Job:
         """Levels, precisions and fits in turns, until the evidence rests."""
         y = self.batch.values
         for _ in range(n_rounds):
-            if state.fit.status in _BY_HAND:
+            if state.fit.status.by_hand:
                 break
             before = state.deviance
             freedom = max(len(y) - state.effective, 1.0)
             levels = self.error.levels(state.predicted, (y - state.predicted) ** 2 * len(y) / freedom)
-            sd = self.error.sd(state.predicted, levels)
+            # all were given a dose: whatever a poor law predicts, no observation loses its weight
+            least = 2 * LEAST_PREDICTION * np.abs(state.predicted).max()
+            sd = self.error.sd(np.maximum(state.predicted, least), levels)
             state = self.fitted(state.fit.params, sd, levels, state.next_precisions())
             if abs(state.deviance - before) < _SETTLED:
                 break

@@ -95,7 +95,7 @@ class Identifiability:
         )
 
 
-def identifiability(fit: LeastSquaresFit, sizes: np.ndarray) -> Identifiability:
+def identifiability(fit: LeastSquaresFit, sizes: np.ndarray, absolute_sigma: bool = False) -> Identifiability:
     """From a fit in free parameters u.
 
     Parameters
@@ -103,6 +103,8 @@ def identifiability(fit: LeastSquaresFit, sizes: np.ndarray) -> Identifiability:
     fit : LeastSquaresFit
     sizes : array (p,)
         What a change of u by 1 is to be taken relative to: 1 for logarithms, |θ| otherwise.
+    absolute_sigma : bool
+        When true the residuals are already in units of their standard deviation.
 
     Examples
     --------
@@ -117,12 +119,13 @@ def identifiability(fit: LeastSquaresFit, sizes: np.ndarray) -> Identifiability:
     b is not determined: a can make up for any change of it (correlation -1.0000)
     k is well determined (relative error 2.9 %)
     """
-    s = fit.residual_sd if np.isfinite(fit.residual_sd) and fit.residual_sd > 0 else 1.0
+    known = absolute_sigma or not (np.isfinite(fit.residual_sd) and fit.residual_sd > 0)
+    s = 1.0 if known else fit.residual_sd
     J = fit.jacobian * sizes
     lengths = np.linalg.norm(J, axis=0)
     unit = J / np.where(lengths > 0, lengths, 1.0)
     _, values, vectors = np.linalg.svd(J, full_matrices=False)
-    covariance = fit.covariance() / np.outer(sizes, sizes)
+    covariance = fit.covariance(absolute_sigma) / np.outer(sizes, sizes)
     with np.errstate(invalid="ignore", divide="ignore"):
         errors = np.sqrt(np.diag(covariance))
         alone = s / lengths

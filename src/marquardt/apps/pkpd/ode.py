@@ -92,13 +92,12 @@ def fast_nonstiff(rtol: float = 1e-6, atol: float = 1e-9) -> Integration:
 def stiff(rtol: float = 1e-8, atol: float = 1e-10) -> Integration:
     """Kvaerno of order 5, implicit: for rates that differ by many orders of magnitude.
 
-    The coefficients of the control are those that diffrax's documentation gives for stiff equations; with
-    them half of the steps of a target-mediated disposition are saved, since hardly any is rejected.
+    The coefficients of the control are those that diffrax's documentation gives for stiff equations.
     """
     return Integration(diffrax.Kvaerno5, rtol, atol, 10_000, proportional=0.3, integral=0.4)
 
 
-class Solution(NamedTuple):
+class Course(NamedTuple):
     """What `OdeModel.solve` found."""
 
     times: np.ndarray
@@ -239,7 +238,7 @@ class OdeModel:
                 "boluses"
             )
 
-    def solve(self, params: Params, regimen: Regimen, times: ArrayLike) -> Solution:
+    def solve(self, params: Params, regimen: Regimen, times: ArrayLike) -> Course:
         """The course after a regimen, in float64; a failure is told, not raised."""
         self.check(regimen)
         t = np.atleast_1d(np.asarray(times, dtype=float))
@@ -262,7 +261,7 @@ class OdeModel:
             )
             reason = REASONS[2]
         shown = {name: values[:, k] for k, name in enumerate(self.outputs)}
-        return Solution(t, states, shown, reason)
+        return Course(t, states, shown, reason)
 
 
 class _Moment(NamedTuple):

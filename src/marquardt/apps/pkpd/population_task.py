@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from marquardt import LeastSquaresFit, Status, Stopping, least_squares
+from marquardt.apps.pkpd.deadline import NEVER, Deadline
 from marquardt.apps.pkpd.error_models import ErrorModel
 from marquardt.apps.pkpd.predictor import Predictor
 from marquardt.apps.pkpd.subjects import Batch, Subject
-from marquardt.apps.pkpd.weighted_residuals import expected_squares, residual, slope
+from marquardt.apps.pkpd.weighted_residuals import expected_squares, information, residual, slope
 
 MOST_ROUNDS = 25
 """Of weights and fits in turn: 4 to 12 are usual."""
@@ -28,6 +29,15 @@ and the rounding of an integration near it, have a smooth logarithm.  Weights ch
 
 Levels = Mapping[str, np.ndarray]
 """Of the error model of each endpoint."""
+
+
+class Weighed(NamedTuple):
+    """A fit in the weights that belong to it."""
+
+    fit: LeastSquaresFit
+    levels: Levels
+    settled: bool
+    """Whether the levels stayed in the last round."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,14 @@ class PopulationTask:
     def predictions(self, u: np.ndarray) -> np.ndarray:
         """(n,); NaN where the model has no solution."""
         return self.predictor.values(self.theta(u), self.batch, self.members)
+
+    def weighed(self, f: np.ndarray) -> np.ndarray:
+        """Which observations the error models give a weight at predictions f (n,)."""
+        answer = np.ones(len(self.batch), dtype=bool)
+        for name, error in self.errors.items():
+            mine = self.rows(name)
+            answer[mine] = np.isfinite(error.sd(f[mine], np.ones(len(error.names))))
+        return answer
 
     def rows(self, endpoint: str) -> np.ndarray:
         """Which observations are of an endpoint (n,)."""
@@ -143,7 +161,9 @@ class PopulationTask:
         """From the residuals, for degrees of freedom rather than points; sd of what is compared."""
         y = self.scaled(self.batch.values)
         squares = expected_squares(self.scaled(f), y, self.batch.censored, sd)
-        n = len(self.batch)
+        # Rows without weight are none of the n.  Censored ones are: with n/(n − p) on their expected squares
+        # too, the level comes to rest where those that tell nothing of it no longer count.
+        n = int(self.weighed(f).sum())
         squares = squares * (n / max(n - n_params, 1)) * np.where(self.on_logs, f * f, 1.0)
         found = {}
         for name, error in self.errors.items():
@@ -155,7 +175,9 @@ class PopulationTask:
 
     # -- fits ----------------------------------------------------------------------------------------
 
-    def run(self, u: np.ndarray, sd: np.ndarray, **options: Any) -> LeastSquaresFit:
+    def run(
+        self, u: np.ndarray, sd: np.ndarray, deadline: Deadline = NEVER, **options: Any
+    ) -> LeastSquaresFit:
         """The minimum near u, for known standard deviations of what is compared."""
         y, censored = self.scaled(self.batch.values), self.batch.censored
 
@@ -172,25 +194,63 @@ class PopulationTask:
                 f = self.predictions(u)
                 return along * (slope(self.scaled(f), y, censored, sd) * self.scale_slope(f))[:, None]
 
-        chosen = {"stopping": Stopping(max_iter=MOST_ITERATIONS), **self.options, **options}
-        return least_squares(r, u, jacobian, names=self.predictor.free, **chosen)
+        chosen = {**self.options, **options}
+        stopping = chosen.pop("stopping", None) or Stopping(max_iter=MOST_ITERATIONS)
+        return least_squares(
+            r, u, jacobian, names=self.predictor.free, stopping=deadline.within(stopping), **chosen
+        )
 
-    def weigh(self, fit: LeastSquaresFit, first: Levels) -> tuple[LeastSquaresFit, Levels, bool]:
-        """Levels and fits in turn, until the levels stay -> the last fit, its levels, whether they stay."""
-        levels, p = first, len(fit.w)
-        for _ in range(MOST_ROUNDS):
-            f = self.predictions(fit.w)
-            new = self.levels(f, self.scaled_sd(f, levels), p)
-            change = max(
-                float(np.abs(np.log(new[name] / np.maximum(levels[name], 1e-300))).max()) for name in new
-            )
-            levels = new
-            fit = self.run(fit.w, self.scaled_sd(f, levels))
-            if change < SAME_LEVELS:
-                return fit, levels, True
-            if fit.status is Status.INTERRUPTED:
-                break
-        return fit, levels, False
+    def weigh(self, fit: LeastSquaresFit, first: Levels, deadline: Deadline = NEVER) -> Weighed:
+        """Levels and fits in turn, until the levels stay, or someone or the deadline ends the fits."""
+        levels = first
+        try:
+            for _ in range(MOST_ROUNDS):
+                f = self.predictions(fit.w)
+                new = self.levels(f, self.scaled_sd(f, levels), len(fit.w))
+                change = max(
+                    float(np.abs(np.log(new[name] / np.maximum(levels[name], 1e-300))).max()) for name in new
+                )
+                fit, levels = self.run(fit.w, self.scaled_sd(f, new), deadline), new
+                if change < SAME_LEVELS:
+                    return Weighed(fit, levels, True)
+                if fit.status.by_hand or deadline.passed:
+                    break
+        except KeyboardInterrupt as error:  # between two fits: the driver keeps those within one
+            return self.in_weights(interrupted(fit, error), levels)
+        return Weighed(fit, levels, False)
+
+    def in_weights(self, fit: LeastSquaresFit, first: Levels) -> Weighed:
+        """A fit that was ended by hand, with the levels of its residuals; its parameters stay."""
+        f = self.predictions(fit.w)
+        levels = self.levels(f, self.scaled_sd(f, first), len(fit.w))
+        at = self.run(fit.w, self.scaled_sd(f, levels), stopping=Stopping(max_iter=0), callback=None)
+        return Weighed(replace(at, result=fit.result), levels, False)
+
+    def information(self, fit: LeastSquaresFit, levels: Levels) -> np.ndarray:
+        """How much of a measured value each observation is to the parameters (n,), 0 to 1."""
+        f = self.predictions(fit.w)
+        with np.errstate(all="ignore"):
+            sd, y = self.scaled_sd(f, levels), self.scaled(self.batch.values)
+            return information(self.scaled(f), y, self.batch.censored, sd)
+
+    def informative(self, fit: LeastSquaresFit, levels: Levels) -> LeastSquaresFit:
+        """The fit with the Jacobian whose JᵀJ is the information: rows of censored values have √(λ(λ + z))/σ
+        in place of λ/(σ r)."""
+        censored = self.batch.censored
+        if not censored.any():
+            return fit
+        f = self.predictions(fit.w)
+        with np.errstate(all="ignore"):
+            sd, y = self.scaled_sd(f, levels), self.scaled(self.batch.values)
+            share = np.sqrt(self.information(fit, levels)) / (slope(self.scaled(f), y, censored, sd) * sd)
+        share = np.where(censored, np.where(np.isfinite(share), share, 0.0), 1.0)
+        return replace(fit, jacobian=fit.jacobian * share[:, None])
+
+
+def interrupted(fit: LeastSquaresFit, error: BaseException) -> LeastSquaresFit:
+    """A fit after which Ctrl-C came."""
+    status = Status.INTERRUPTED
+    return replace(fit, result=replace(fit.result, status=status, message=status.value, error=error))
 
 
 def task_of(

@@ -9,6 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+JUST_AFTER_ZERO = 1e-300
+"""The time of a dose at 0 that follows an observation at 0: no more than 0, but later.  The smallest number
+of float64 itself would not do, since XLA takes it for 0."""
+
 
 class Route(Enum):
     """Where a dose goes."""
@@ -156,7 +160,8 @@ class Regimen:
 
     def __repr__(self) -> str:
         shown = ", ".join(
-            f"{d.amount:g} {d.route.value} at {d.time:g}" + (f" over {d.duration:g}" if d.duration else "")
+            f"{d.amount:g} {d.route.value} at {d.time if d.time > 1e-290 else 0:g}"
+            + (f" over {d.duration:g}" if d.duration else "")
             for d in self.doses[:4]
         )
         more = ", ..." if len(self) > 4 else ""

@@ -116,6 +116,13 @@ class Subject:
     def n_observations(self) -> int:
         return sum(len(observed) for observed in self.observations.values())
 
+    def dosed(self, times: np.ndarray) -> np.ndarray:
+        """At which times (n,) anything of a dose is there, booleans: of an infusion nothing at its begin."""
+        given = [dose for dose in self.regimen.doses if dose.amount > 0]
+        whole = min((dose.time for dose in given if not dose.duration), default=np.inf)
+        slow = min((dose.time for dose in given if dose.duration), default=np.inf)
+        return (times >= whole) | (times > slow)
+
 
 @dataclass(frozen=True)
 class Subjects(Mapping[str, Subject]):
@@ -202,6 +209,22 @@ class Subjects(Mapping[str, Subject]):
             return self
         said = f"left out, since nothing was measured in them: {', '.join(empty)}"
         return Subjects([m for m in self.members if m.n_observations], (*self.notes, said))
+
+    def after_dose(self) -> Subjects:
+        """Without observations before the first dose, where a drug is not there yet.
+
+        >>> early = Observations([0.0, 1.0], [0.02, 3.0])
+        >>> given = Subjects([Subject("a", Regimen.bolus(10.0, time=0.5), {"conc": early})]).after_dose()
+        >>> given, given.notes
+        (Subjects(1 subjects, 1 observations of conc), ('1 observations before the first dose: left out',))
+        """
+        members = [
+            replace(m, observations={k: o.where(m.dosed(o.times)) for k, o in m.observations.items()})
+            for m in self.members
+        ]
+        n = sum(m.n_observations for m in self.members) - sum(m.n_observations for m in members)
+        said = (f"{n} observations before the first dose: left out",) if n else ()
+        return Subjects(members, (*self.notes, *said)).observed()
 
     def without_censored(self) -> Subjects:
         """Values below the limit of quantification left out (Beal's M1): biased where they are many."""

@@ -3,61 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from marquardt.apps.pkpd.regimen import Dose, Regimen, Route
+from marquardt.apps.pkpd.event_columns import Columns, EventColumns, label_of
+from marquardt.apps.pkpd.regimen import JUST_AFTER_ZERO, Dose, Regimen, Route
 from marquardt.apps.pkpd.subjects import Observations, Subject, Subjects
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Names of the columns; upper and lower case are the same.  Optional ones are read where they exist.
-
-    Parameters
-    ----------
-    id, time, value : str
-    amount : str
-        Of a dose given at the time of its row; the row is then no observation.
-    dose : str
-        One dose at time 0, repeated in every row of the subject (R's Theoph).
-    endpoint : str
-        What was measured; without it all is one endpoint, "conc".
-    event : str
-        0 an observation, 1 a dose, 2 neither.
-    rate, duration : str
-        Of infusions: one of them.
-    interval, additional : str
-        Further doses after that of the row.
-    censored : str
-        1 where the value is the limit of quantification, and the measurement lay below it.
-    """
-
-    id: str = "id"
-    time: str = "time"
-    value: str = "dv"
-    amount: str = "amt"
-    dose: str = "dose"
-    endpoint: str = "dvid"
-    event: str = "evid"
-    rate: str = "rate"
-    duration: str = "dur"
-    interval: str = "ii"
-    additional: str = "addl"
-    censored: str = "cens"
-
-
 def subjects_from_table(
     table: pd.DataFrame,
     columns: Columns | None = None,
     *,
-    route: Route = Route.BOLUS,
+    route: Route | Mapping[Any, Route] = Route.BOLUS,
     limit: float | Mapping[str, float] | None = None,
     regimen: Regimen | None = None,
 ) -> Subjects:
@@ -66,11 +29,13 @@ def subjects_from_table(
     Parameters
     ----------
     table : DataFrame
-        One row an event.  Times of a subject ascend.  A value may read "<0.1": below that limit.  All other
-        columns with one value a subject are covariates.
+        One row an event.  Times of a subject ascend; what happens at one time happens in the order of the
+        rows, so that an observation whose row precedes that of a dose was taken before it.  A value may read
+        "<0.1": below that limit.  All other columns with one value a subject are covariates.
     columns : Columns, optional
-    route : Route
-        Of doses without rate or duration: `Route.ORAL` or `Route.BOLUS`.
+    route : Route, or mapping of compartment to Route
+        Of doses without rate or duration: `Route.ORAL` or `Route.BOLUS`.  Where doses go into several
+        compartments, by the column of compartments: ``{1: Route.ORAL, 2: Route.BOLUS}``.
     limit : float or mapping of endpoint to float, optional
         Of quantification: smaller values count as "below it", whatever they are.
     regimen : Regimen, optional
@@ -84,7 +49,8 @@ def subjects_from_table(
     Raises
     ------
     ValueError
-        For times that go back, negative doses or times, text that is no number; the message names the row.
+        For times that go back, negative doses or times, text that is no number, steady states, values above
+        a limit, several compartments without a word which is what; the message names the row.
 
     Examples
     --------
@@ -114,81 +80,82 @@ def subjects_from_table(
 
 
 class _Reader:
-    """The table by the roles of its columns."""
+    """Subjects from the columns of a table."""
 
     def __init__(
-        self, table: Any, columns: Columns, route: Route, limit: float | Mapping[str, float] | None
+        self,
+        table: Any,
+        columns: Columns,
+        route: Route | Mapping[Any, Route],
+        limit: float | Mapping[str, float] | None,
     ) -> None:
-        if not hasattr(table, "columns"):
-            raise ValueError(
-                f"table is a {type(table).__name__}: give a pandas DataFrame, pandas.read_csv(...)"
-            )
-        if len(table) == 0:
-            raise ValueError("table has no rows: there is nothing to fit")
         if route is Route.INFUSION:
             raise ValueError("route=Route.INFUSION: an infusion is told by a column of rates or durations")
-        by_name = {str(name).lower(): name for name in table.columns}
-        self.table, self.route, self.limit = table, route, limit
-        self.names = {f.name: by_name.get(getattr(columns, f.name).lower()) for f in fields(columns)}
-        for role in ("id", "time", "value"):
-            if self.names[role] is None:
-                raise ValueError(
-                    f"the table has no column {getattr(columns, role)!r} ({role}): its columns are "
-                    f"{', '.join(map(str, table.columns))}; name it, Columns({role}='...')"
-                )
-        self._known: dict[tuple[str, float | None], np.ndarray] = {}
-        self.time = self._numbers("time")
-        self.n_missing = 0
+        self.columns = EventColumns(table, columns)
+        self.table, self.names = table, self.columns.names
+        self.has, self.ids = self.columns.has, self.columns.ids
+        self.limit = limit
+        self.time = self.columns.numbers("time")
+        values, self.below = self.columns.values
+        self.values = values
+        self.seen = (self.columns.events == 0) & ~np.isnan(values)
+        self.routes = self._routes(route)
+        self._check_endpoints()
         self.n_replicates = 0
+        self.n_before = 0
+        self.varying: set[str] = set()
 
-    def has(self, role: str) -> bool:
-        return self.names[role] is not None
-
-    def ids(self) -> list[str]:
-        given = self.table[self.names["id"]]
-        if given.isna().any():
-            raise ValueError(f"row {int(given.isna().to_numpy().argmax())} of the table has no id")
-        return [f"{v:g}" if isinstance(v, float) else str(v) for v in given.tolist()]
-
-    def _numbers(self, role: str, missing: float | None = None) -> np.ndarray:
-        """A column as floats (n,), read once; what is empty becomes `missing`, or is an error."""
-        if (role, missing) not in self._known:
-            self._known[role, missing] = self._read(role, missing)
-        return self._known[role, missing]
-
-    def _read(self, role: str, missing: float | None) -> np.ndarray:
-        import pandas as pd
-
-        name = self.names[role]
-        if name is None:
-            return np.full(len(self.table), np.nan if missing is None else missing)
-        given = self.table[name].replace({".": None, "": None})
-        numbers = pd.to_numeric(given, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-        text = np.isnan(numbers) & given.notna().to_numpy()
-        if text.any():
-            row = int(text.argmax())
-            raise ValueError(f"row {row} of {name!r} is {given.iloc[row]!r}: it must be a number")
-        if missing is None and not np.isfinite(numbers).all():
-            raise ValueError(f"row {int((~np.isfinite(numbers)).argmax())} of {name!r} has no finite number")
-        return numbers if missing is None else np.where(np.isnan(numbers), missing, numbers)
+    def _check_endpoints(self) -> None:
+        """Concentration and effect must not become one endpoint."""
+        if self.has("endpoint") or not self.has("compartment"):
+            return
+        found = sorted(set(self.columns.labels("compartment")[self.seen]))
+        if len(found) > 1:
+            raise ValueError(
+                f"observations are of the compartments {', '.join(found)}: if these are endpoints, take "
+                f"Columns(endpoint={self.names['compartment']!r}); else drop the column"
+            )
 
     @cached_property
-    def _values(self) -> tuple[np.ndarray, np.ndarray]:
-        """Values (n,), NaN where empty, and which of them are limits."""
-        import pandas as pd
+    def _long(self) -> np.ndarray:
+        """Durations of infusions (n,), 0 for other doses."""
+        amount, rate = self.columns.numbers("amount", 0.0), self.columns.numbers("rate", 0.0)
+        duration = self.columns.numbers("duration", 0.0)
+        by_rate = np.where(rate != 0, amount / np.where(rate != 0, rate, 1.0), 0.0)
+        return np.where(duration != 0, duration, by_rate)
 
-        given = self.table[self.names["value"]].replace({".": None, "": None})
-        text = given.astype("string").str.strip()
-        below = text.str.startswith("<").fillna(False).to_numpy(dtype=bool)
-        numbers = pd.to_numeric(text.str.lstrip("<"), errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-        wrong = np.isnan(numbers) & given.notna().to_numpy()
-        if wrong.any():
-            row = int(wrong.argmax())
-            raise ValueError(
-                f"row {row} of {self.names['value']!r} is {given.iloc[row]!r}: write a number, '<0.1' for a "
-                "value below the limit 0.1, or nothing for a missing one"
-            )
-        return numbers, below | (self._numbers("censored", 0.0) == 1)
+    def _routes(self, route: Route | Mapping[Any, Route]) -> list[Route]:
+        """Of the dose of each row, if it is none by rate (n,)."""
+        dosed, slow = self.columns.events == 1, self._long != 0
+        name = self.names["compartment"]
+        if name is None:
+            if isinstance(route, Mapping):
+                raise ValueError(f"route={route!r} tells compartments, but the table has no column 'cmt'")
+            return [route] * len(self.table)
+        where = self.columns.labels("compartment")
+        if isinstance(route, Mapping):
+            known = {label_of(key): value for key, value in route.items()}
+            for row in np.flatnonzero(dosed):
+                if where[row] not in known:
+                    raise ValueError(
+                        f"row {row}: route={route!r} lacks the route of compartment {where[row]!r}"
+                    )
+        else:
+            for rows in (dosed & slow, dosed & ~slow):
+                if len(found := sorted(set(where[rows]))) > 1:
+                    raise ValueError(
+                        f"doses go into several compartments of {name!r}, {', '.join(found)}: say the "
+                        f"route of each, route={{{found[0]}: Route.ORAL, {found[1]}: Route.BOLUS}} say"
+                    )
+            quick = set(where[dosed & ~slow])
+            known = dict.fromkeys(where, route) | dict.fromkeys(set(where[dosed & slow]) - quick, Route.BOLUS)
+        for row in np.flatnonzero(dosed & slow):
+            if known[where[row]] is Route.ORAL:
+                raise ValueError(
+                    f"row {row} is an infusion into the depot, compartment {where[row]!r}: only the central "
+                    "compartment takes infusions; if it is that one, drop the column or say its route"
+                )
+        return [known.get(label, Route.BOLUS) for label in where]
 
     def subject(self, name: str, rows: np.ndarray, regimen: Regimen | None) -> Subject:
         time = self.time[rows]
@@ -205,84 +172,127 @@ class _Reader:
                 f"subject {name}: time {self.time[row]:g} in row {row} is negative: count times from the "
                 "first dose or earlier"
             )
-        given = regimen if regimen is not None else Regimen(tuple(self._doses(name, rows)))
-        return Subject(name, given, self._observations(rows), self._covariates(rows))
+        moments = self._moments(rows)
+        given = regimen if regimen is not None else Regimen(tuple(self._doses(name, rows, moments)))
+        return Subject(name, given, self._observations(rows, moments), self._covariates(rows))
 
-    @cached_property
-    def _events(self) -> np.ndarray:
-        """0 an observation, 1 a dose, 2 neither (n,)."""
-        if self.has("event"):
-            event = self._numbers("event", 0.0)
-            if np.isin(event, [3, 4]).any():
-                row = int(np.isin(event, [3, 4]).argmax())
-                raise ValueError(
-                    f"row {row} has the event {event[row]:g}, a reset: give what comes after it an id "
-                    "of its own"
-                )
-            return event
-        return np.where(self._numbers("amount", 0.0) != 0, 1.0, 0.0)
+    def _moments(self, rows: np.ndarray) -> np.ndarray:
+        """Times (n,) of rows, so that models find what happens at one time in the order of the rows.
 
-    def _doses(self, name: str, rows: np.ndarray) -> list[Dose]:
-        amount, event = self._numbers("amount", 0.0), self._events
-        rate, duration = self._numbers("rate", 0.0), self._numbers("duration", 0.0)
-        interval, additional = self._numbers("interval", 0.0), self._numbers("additional", 0.0)
+        A model gives a dose before it looks.  What precedes a dose of its own time moves to the next smaller
+        number; at time 0 the dose moves instead.
+        """
+        time, dosed, seen = self.time[rows].copy(), self.columns.events[rows] == 1, self.seen[rows]
+        rank, looked = np.zeros(len(rows), dtype=int), bool(seen[0])
+        for k in range(1, len(rows)):
+            again = time[k] == time[k - 1]
+            next_one = again and looked and dosed[k]
+            rank[k] = rank[k - 1] + next_one if again else 0
+            looked = bool(seen[k]) or (looked and again and not next_one)
+        for t in np.unique(time[rank > 0]):
+            mine = self.time[rows] == t
+            late = rank[mine].max() - rank[mine]
+            self.n_before += int((seen[mine] & (late > 0)).sum())
+            time[mine] = t - late * np.spacing(t) if t > 0 else JUST_AFTER_ZERO * rank[mine]
+        return time
+
+    def _doses(self, name: str, rows: np.ndarray, moments: np.ndarray) -> list[Dose]:
+        amount, steady = self.columns.numbers("amount", 0.0), self.columns.numbers("steady", 0.0)
+        interval, additional = (self.columns.numbers(role, 0.0) for role in ("interval", "additional"))
+        self.columns.refuse(
+            "steady",
+            (self.columns.events == 1) & (steady != 0),
+            "a steady state before the first row is not computed; give the doses that led to it rows of "
+            "their own, or additional ones (II, ADDL), and count times from the first of them",
+        )
+        self.columns.refuse(
+            "rate",
+            (self.columns.events == 1) & (self.columns.numbers("rate", 0.0) < 0),
+            "rates and durations that NONMEM would estimate are not understood; give the rate",
+        )
         doses: list[Dose] = []
-        for row in rows[event[rows] == 1]:
+        for row, time in zip(rows.tolist(), moments.tolist(), strict=True):
+            if self.columns.events[row] != 1:
+                continue
             try:
-                long = duration[row] if duration[row] else amount[row] / rate[row] if rate[row] else 0.0
-                how = Route.INFUSION if long else self.route
-                one = Regimen((Dose(float(amount[row]), float(self.time[row]), how, float(long)),))
+                long = float(self._long[row])
+                how = Route.INFUSION if long else self.routes[row]
+                one = Regimen((Dose(float(amount[row]), time, how, long),))
                 doses += one.repeated(float(interval[row]) or None, int(additional[row]) + 1).doses
             except ValueError as error:
                 raise ValueError(f"subject {name}, row {row} of the table: {error}") from None
-        if self.has("dose"):
-            single = np.unique(self._numbers("dose")[rows])
+        if self.has("dose") and not self.has("amount"):
+            single = np.unique(self.columns.numbers("dose")[rows])
             if len(single) > 1:
                 raise ValueError(
                     f"subject {name} has several values of {self.names['dose']!r}: that column is for one "
                     "dose at time 0; give doses at other times rows of their own, with Columns(amount=...)"
                 )
-            doses.append(Dose(float(single[0]), 0.0, self.route))
+            doses.append(Dose(float(single[0]), 0.0, self.routes[int(rows[0])]))
         return sorted(doses, key=lambda dose: dose.time)
 
-    def _observations(self, rows: np.ndarray) -> dict[str, Observations]:
-        values, below = self._values
-        mine = rows[self._events[rows] == 0]
-        empty = np.isnan(values[mine])
-        self.n_missing += int(empty.sum())
-        mine = mine[~empty]
-        column = self.names["endpoint"]
-        labels = (
-            np.full(len(mine), "conc", dtype=object)
-            if column is None
-            else self.table[column].astype(str).to_numpy()[mine]
-        )
+    def _observations(self, rows: np.ndarray, moments: np.ndarray) -> dict[str, Observations]:
+        moments, mine = moments[self.seen[rows]], rows[self.seen[rows]]
+        labels = np.full(len(mine), "conc", dtype=object)
+        if self.has("endpoint"):
+            labels = self._endpoints[mine]
         found: dict[str, Observations] = {}
         for label in dict.fromkeys(labels.tolist()):
-            chosen = mine[labels == label]
-            y, under = values[chosen].copy(), below[chosen].copy()
+            chosen, time = mine[labels == label], moments[labels == label]
+            y, under = self.values[chosen].copy(), self.below[chosen].copy()
             limit = self.limit.get(label) if isinstance(self.limit, Mapping) else self.limit
             if limit is not None:
                 if not (np.isfinite(limit) and limit > 0):
                     raise ValueError(f"limit={limit!r} of {label} must be a finite number above 0")
                 under |= y < limit
                 y = np.where(y < limit, limit, y)
-            self.n_replicates += int((np.diff(self.time[chosen]) == 0).sum())
-            found[label] = Observations(self.time[chosen], y, under)
+            self.n_replicates += int((np.diff(time) == 0).sum())
+            found[label] = Observations(time, y, under)
         return found
+
+    @cached_property
+    def _endpoints(self) -> np.ndarray:
+        return self.columns.labels("endpoint")
 
     def _covariates(self, rows: np.ndarray) -> dict[str, Any]:
         """What has one value in all rows of the subject."""
-        others = [name for name in self.table.columns if name not in self.names.values()]
-        part = self.table.iloc[rows]
-        return {
-            str(name): _plain(part[name].iloc[0]) for name in others if part[name].nunique(dropna=False) == 1
-        }
+        part, own = self.table.iloc[rows], {}
+        for name in self.columns.others() + ([self.names["dose"]] if self._nominal else []):
+            if part[name].nunique(dropna=False) == 1:
+                own[str(name)] = _plain(part[name].iloc[0])
+            elif not self._numbers_rows(name):
+                self.varying.add(str(name))
+        return own
+
+    def _numbers_rows(self, name: Any) -> bool:
+        """Whether a column counts the rows of the table, as R's row names do."""
+        column = self.table[name].to_numpy()
+        return np.issubdtype(column.dtype, np.integer) and bool((np.diff(column) == 1).all())
+
+    @property
+    def _nominal(self) -> bool:
+        """Whether the column of single doses stands beside amounts."""
+        return self.has("dose") and self.has("amount")
 
     def notes(self, members: list[Subject]) -> list[str]:
         said = []
-        if self.n_missing:
-            said.append(f"{self.n_missing} rows without a value are left out")
+        missing = self.columns.missing
+        if missing.any():
+            said.append(f"{int(missing.sum())} rows with {self.names['missing']} = 1 are left out")
+        n_empty = int(((self.columns.events == 0) & ~missing & ~self.seen).sum())
+        if n_empty:
+            said.append(f"{n_empty} rows without a value are left out")
+        if self.n_before:
+            said.append(
+                f"{self.n_before} observation{'s' * (self.n_before > 1)} at the time of a dose, in a row "
+                "before that of the dose: taken before it"
+            )
+        if self._nominal:
+            said.append(
+                f"{self.names['dose']!r} is not read as doses, since {self.names['amount']!r} tells them"
+            )
+        if self.varying:
+            said.append(f"no covariates, since they vary within a subject: {', '.join(sorted(self.varying))}")
         if self.n_replicates:
             said.append(
                 f"{self.n_replicates} times were measured twice in the same subject: taken as replicates; if "

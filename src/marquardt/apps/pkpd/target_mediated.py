@@ -27,8 +27,9 @@ from marquardt.apps.pkpd.ode import Integration, OdeModel, nonstiff, stiff
 import jax.numpy as jnp  # isort: skip  # pyright: ignore[reportMissingImports]
 
 OUTPUTS = ("free_drug", "total_drug", "free_target", "total_target")
-MORE = ("ka", "q", "v2")
-"""Absorption from a depot, and a second compartment."""
+MORE = ("ka", "tlag", "f", "q", "v2")
+"""Absorption from a depot, under the skin as a rule: its rate, lag time and bioavailability; and a second
+compartment."""
 
 
 def _supply(y: Any, p: Any, free: Any) -> tuple[Any, Any, Any]:
@@ -114,7 +115,17 @@ def _disposition(more: tuple[str, ...]) -> dict[str, Any]:
         raise ValueError(f"{unknown[0]!r} is no part of the disposition: there are {', '.join(MORE)}")
     if ("q" in more) != ("v2" in more):
         raise ValueError(f"{more!r}: a second compartment has both 'q' and 'v2'")
-    return {"central": "drug", "volume": "v", "depot": "depot" if "ka" in more else None}
+    if "ka" not in more and ("tlag" in more or "f" in more):
+        raise ValueError(
+            f"{more!r}: a lag time and a bioavailability need a rate of absorption, 'ka', first of all"
+        )
+    return {
+        "central": "drug",
+        "volume": "v",
+        "depot": "depot" if "ka" in more else None,
+        "lag": "tlag" if "tlag" in more else None,
+        "bioavailability": "f" if "f" in more else None,
+    }
 
 
 def tmdd(*more: str, integration: Integration | None = None) -> OdeModel:

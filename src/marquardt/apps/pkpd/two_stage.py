@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from marquardt.apps.pkpd.fitted_model import FittedModel
+from marquardt.apps.pkpd.second_stage import variance_between
+from marquardt.apps.pkpd.visual_check import LogNormalSubjects
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,19 +78,26 @@ class TwoStageFit(Mapping[str, FittedModel]):
         Parameters
         ----------
         corrected : bool
-            Without the mean covariance of the estimates; a variance that then would be negative is 0.
+            Without the covariance that the estimates have by themselves, see `second_stage`.
         """
         if len(self) < 2:
             return np.full((len(self.names), len(self.names)), np.nan)
-        raw = np.atleast_2d(np.cov(self.free, rowvar=False))
-        if not corrected:
-            return raw
-        own = np.array([fit.statistics.covariance() for fit in self.values()])
-        sure = np.isfinite(own).all(axis=(1, 2))
-        if not sure.any():
-            return np.full_like(raw, np.nan)
-        # a single subject with huge errors would outweigh all: the median of each entry
-        return raw - np.median(own[sure], axis=0)
+        own = np.array([fit.free_covariance for fit in self.values()]) if corrected else None
+        return variance_between(self.free, own)
+
+    def between(self) -> LogNormalSubjects:
+        """The population that the subjects are from, without the errors of their estimates: for simulations
+        of new subjects.
+
+        Raises
+        ------
+        ValueError
+            For fewer than two subjects, parameters that may be negative, errors that no subject determines.
+        """
+        if not self.positive.all():
+            signed = self.names[int(np.flatnonzero(~self.positive)[0])]
+            raise ValueError(f"{signed!r} may be negative, and is not log-normal: see between_variance()")
+        return LogNormalSubjects(self.free.mean(axis=0), self.between_variance(corrected=True))
 
     def between_cv(self, corrected: bool = False) -> dict[str, float]:
         """Variation between subjects in percent: √(exp ω² − 1) of log-normal parameters, else sd/|mean|."""

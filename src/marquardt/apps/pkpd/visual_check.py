@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from marquardt.apps.pkpd.second_stage import variance_between
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -56,6 +58,8 @@ class VisualCheck:
     time: np.ndarray = field(repr=False)
     values: np.ndarray = field(repr=False)
     """The observations, corrected where the replicates are (n,)."""
+    remarks: tuple[str, ...] = ()
+    """Of what made the replicates."""
 
     @property
     def outside(self) -> np.ndarray:
@@ -67,8 +71,9 @@ class VisualCheck:
         """What limits the check."""
         few = int((self.counts < _FEWEST_IN_BIN).sum())
         if not few:
-            return ()
+            return self.remarks
         return (
+            *self.remarks,
             f"{few} of {len(self.counts)} bins hold fewer than {_FEWEST_IN_BIN} rows: their outer "
             "percentiles are near the extremes",
         )
@@ -215,8 +220,8 @@ class LogNormalSubjects:
         """The second stage, from each subject's own estimates (s, q).
 
         The spread of estimates is that of subjects plus that of estimation.  `estimation`, covariances of the
-        log estimates (s, q, q), is taken off in the mean (Steimer et al. 1984), as far as variances stay
-        positive.
+        log estimates (s, q, q), is taken off by its median (Steimer et al. 1984; see `second_stage`), as far
+        as variances stay positive.
         """
         theta = np.asarray(estimates, dtype=float)
         if theta.ndim != 2 or len(theta) < 2:
@@ -226,12 +231,8 @@ class LogNormalSubjects:
         if not (np.isfinite(theta).all() and (theta > 0).all()):
             raise ValueError("estimates must be finite and above 0: take subjects whose fits failed out")
         logs = np.log(theta)
-        covariance = np.atleast_2d(np.cov(logs.T))
-        if estimation is not None:
-            covariance = covariance - np.mean(np.asarray(estimation, dtype=float), axis=0)
-            values, vectors = np.linalg.eigh(covariance)
-            covariance = (vectors * np.maximum(values, 0.0)) @ vectors.T
-        return cls(logs.mean(axis=0), covariance)
+        own = None if estimation is None else np.asarray(estimation, dtype=float)
+        return cls(logs.mean(axis=0), variance_between(logs, own))
 
     @property
     def typical(self) -> np.ndarray:
@@ -307,8 +308,7 @@ def _check_rows(time: np.ndarray, observed: np.ndarray, simulated: np.ndarray) -
 def _edges(time: np.ndarray, bins: int | ArrayLike | None) -> np.ndarray:
     times = np.unique(time)
     if bins is None and len(times) <= _MOST_TIMES:
-        middle = 0.5 * (times[1:] + times[:-1])
-        return np.concatenate([times[:1], middle, times[-1:]])
+        return np.concatenate([times[:1], _between(times[:-1], times[1:]), times[-1:]])
     if bins is None or np.ndim(bins) == 0:
         n_bins = int(np.clip(len(time) // _FEWEST_IN_BIN, 1, 10)) if bins is None else int(np.asarray(bins))
         if n_bins < 1:
@@ -316,7 +316,8 @@ def _edges(time: np.ndarray, bins: int | ArrayLike | None) -> np.ndarray:
         inner = np.unique(np.quantile(time, np.linspace(0, 1, n_bins + 1)[1:-1], method="inverted_cdf"))
         # an edge stands between two times, so that rows of one time stay together
         after = np.searchsorted(times, inner, side="right")
-        cuts = 0.5 * (times[after[after < len(times)] - 1] + times[after[after < len(times)]])
+        after = after[after < len(times)]
+        cuts = _between(times[after - 1], times[after])
         return np.concatenate([times[:1], cuts, times[-1:]])
     edges = np.asarray(bins, dtype=float)
     if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
@@ -327,6 +328,12 @@ def _edges(time: np.ndarray, bins: int | ArrayLike | None) -> np.ndarray:
             f"{times[0]:g} to {times[-1]:g}"
         )
     return edges
+
+
+def _between(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Edges that part low from high, even a trough from the peak after it, with no number between them."""
+    middle = 0.5 * (low + high)
+    return np.where(middle > low, middle, high)
 
 
 def _correction(predicted: np.ndarray, rows: list[np.ndarray], n: int) -> np.ndarray:

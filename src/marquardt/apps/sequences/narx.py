@@ -41,8 +41,8 @@ class NARXRegressor(BaseEstimator):
         With "closed": the loop is opened again every so many rows, for predictions that far ahead, and for
         plants that are unstable; None never opens it.
     activation, regularization, alpha, max_iter, tol, random_state, n_starts, n_jobs, max_time, verbose
-        As in `LMRegressor`, with regularization "auto", "bayesian" or "l2".  `max_iter` and `max_time` hold
-        for each of the two trainings.
+        As in `LMRegressor`, with regularization "auto", "bayesian" or "l2".  `max_iter` holds for every run,
+        `max_time` for each open-loop start, and for all of the closed-loop training together.
 
     Attributes
     ----------
@@ -152,8 +152,10 @@ class NARXRegressor(BaseEstimator):
             )
         self._fit_open(complete)
         problem = self._problem(self.prepared_, None)
-        if self.training == "closed":
-            closed = self._fit_closed()
+        closed = self._fit_closed() if self.training == "closed" else None
+        if closed is None and self.training == "closed":
+            notes.append("interrupted before the training in closed loop: the fit is that of the open loop")
+        elif closed is not None:
             if closed.result.status.may_go_on or not closed.result.success:
                 warnings.warn(
                     f"closed-loop training: {closed.result.message}", ConvergenceWarning, stacklevel=2
@@ -214,18 +216,25 @@ class NARXRegressor(BaseEstimator):
         self.network_: MLP = self.open_loop_.network_
         self._keep(self.open_loop_.w_, self.open_loop_.result_, self.open_loop_.evidence_)
 
-    def _fit_closed(self) -> ClosedLoopFit:
+    def _fit_closed(self) -> ClosedLoopFit | None:
+        """None where Ctrl-C came before there was anything."""
+        starts = self.open_loop_.starts_
+        if len(starts) < self.n_starts or any(start.status.by_hand for start in starts):
+            return None
         alpha = 0.0
         if not self._bayesian:
             alpha = LMRegressor.default_alpha if self.alpha is None else self.alpha
         stopping = Stopping(max_iter=self.max_iter, max_time=self.max_time, cost_tolerance=self.tol)
-        return train_closed(
-            lambda horizon: self._problem(self.prepared_, horizon, alpha),
-            [member.w for member in self.open_loop_.committee_.members],
-            stopping,
-            bayesian=self._bayesian,
-            horizon=self.horizon,
-        )
+        try:
+            return train_closed(
+                lambda horizon: self._problem(self.prepared_, horizon, alpha),
+                [member.w for member in self.open_loop_.committee_.members],
+                stopping,
+                bayesian=self._bayesian,
+                horizon=self.horizon,
+            )
+        except KeyboardInterrupt:
+            return None
 
     def _keep(self, w: np.ndarray, result: Result, evidence: Any) -> None:
         self.w_, self.result_, self.evidence_ = w, result, evidence

@@ -40,12 +40,17 @@ class Form:
 def arrays_of(name: str, values: Any) -> tuple[list[np.ndarray], Form]:
     """A series (T,) or (T, k), or a list of them, as arrays (T, k).
 
+    Several series are a list of arrays; a list of lists of numbers is one series, row by row, as NumPy reads
+    it.
+
     >>> arrays_of("y", [1.0, 2.0])[0][0].shape
     (2, 1)
     >>> [a.shape for a in arrays_of("y", [np.zeros(3), np.zeros(5)])[0]]
     [(3, 1), (5, 1)]
+    >>> [a.shape for a in arrays_of("y", [[1.0], [2.0], [3.0]])[0]]
+    [(3, 1)]
     """
-    several = isinstance(values, list | tuple) and len(values) > 0 and all(np.ndim(v) > 0 for v in values)
+    several = isinstance(values, list | tuple) and len(values) > 0 and all(map(_is_array, values))
     parts = list(values) if several else [values]
     arrays = []
     for i, part in enumerate(parts):
@@ -53,7 +58,8 @@ def arrays_of(name: str, values: Any) -> tuple[list[np.ndarray], Form]:
         try:
             array = np.asarray(part, dtype=float)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{label} must be numbers: {error}") from None
+            hint = "; several series are a list of arrays" if _is_nested(part) else ""
+            raise ValueError(f"{label} must be numbers: {error}{hint}") from None
         if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] == 0):
             raise ValueError(f"{label} has shape {array.shape}: give (T,) or (T, number of signals), T times")
         if np.isinf(array).any():
@@ -65,6 +71,15 @@ def arrays_of(name: str, values: Any) -> tuple[list[np.ndarray], Form]:
         raise ValueError(f"{name}: the series have different numbers of signals, {[a.shape for a in arrays]}")
     form = Form(not several, arrays[0].ndim == 1)
     return [array[:, None] if array.ndim == 1 else array for array in arrays], form
+
+
+def _is_array(part: Any) -> bool:
+    """Of NumPy, pandas, ...: a list of numbers is a row of one."""
+    return np.ndim(part) > 0 and hasattr(part, "__array__")
+
+
+def _is_nested(part: Any) -> bool:
+    return isinstance(part, list | tuple) and any(isinstance(row, list | tuple) for row in part)
 
 
 def checked_series(u: Any, y: Any, longest: int) -> tuple[list[Series], Form]:

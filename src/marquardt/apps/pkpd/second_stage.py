@@ -32,8 +32,8 @@ def variance_between(free: np.ndarray, estimation: np.ndarray | None = None) -> 
     sure = np.isfinite(estimation).all(axis=(1, 2))
     if not sure.any():
         return np.full_like(raw, np.nan)
-    # In units of the raw covariance, raw = TTᵀ: there I − T⁺ET⁺ᵀ is cut at zero and one, so that no variance is
-    # negative, and none is larger than the raw one.
+    # In units of the raw covariance, raw = TTᵀ: there I − T⁺ET⁺ᵀ is cut at zero and one, so that no
+    # variance is negative, and none is larger than the raw one.
     values, vectors = np.linalg.eigh(raw)
     kept = values > 1e-12 * max(values[-1], np.finfo(float).tiny)
     root, inverse = vectors[:, kept] * np.sqrt(values[kept]), vectors[:, kept] / np.sqrt(values[kept])

@@ -1,4 +1,4 @@
-"""A differential equation solved to nine digits by a small network, and a coefficient found from noisy data.
+"""A differential equation solved to eight digits by a small network, and a coefficient found from noisy data.
 
     pip install 'marquardt[jax]'
     python examples/differential_equation.py

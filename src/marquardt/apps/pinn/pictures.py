@@ -134,7 +134,13 @@ def _draw_run(axes: Any, solution: Solution) -> None:
     for before, run in pairwise(solution.runs):
         begin += len(before.fit.result.history)
         axes.axvline(begin, color=MUTED, lw=0.8, ls="--")
+        late = begin > 0.6 * len(records)
         axes.annotate(
-            f" {run.name}", (begin, 0.0), xycoords=("data", "axes fraction"), va="bottom", fontsize=8
+            f" {run.name} ",
+            (begin, 0.01),
+            xycoords=("data", "axes fraction"),
+            va="bottom",
+            ha="right" if late else "left",
+            fontsize=8,
         )
     axes.set_title("The run")

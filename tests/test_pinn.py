@@ -115,6 +115,15 @@ def test_coordinates_with_numbers_in_their_names():
         assert float(at.laplacian()) == 6 * 2 * 9 + 2 * 8 and float(at.laplacian("u", ("x2",))) == 2 * 8
 
 
+def test_the_laplacian_leaves_out_the_time_and_knows_its_names():
+    with double_precision():
+        at = Point(lambda p: jnp.atleast_1d(p[0] ** 3 + p[1] ** 3), ("x", "t"), ("u",), jnp.array([2.0, 3.0]))
+        assert float(at.laplacian()) == 12 and float(at.laplacian("u", ("x", "t"))) == 12 + 18
+        for wrong in (("w", None), ("u", ("z",))):
+            with pytest.raises(AttributeError, match="at a point; there are coordinates x, t"):
+                at.laplacian(*wrong)
+
+
 @pytest.mark.parametrize("name", ["w", "u_z", "w_x", "u_"])
 def test_a_name_that_is_not_there(name):
     at = Point(lambda p: p[:1], ("x", "t"), ("u",), jnp.zeros(2))
@@ -258,6 +267,25 @@ def test_an_equation_with_a_name_that_is_not_there():
 
 
 @pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Boundary(0.0), "0.0 is no function"),
+        (lambda: Interior(None), "None is no function"),
+        (lambda: PDE(SQUARE, INTERIOR), "must be a list"),
+        (lambda: PDE({"x": (0, 1)}, [INTERIOR]), "must be a Box"),
+    ],
+)
+def test_the_wrong_kind_is_named(make, words):
+    with pytest.raises(TypeError, match=words):
+        make()
+
+
+def test_an_equation_without_return():
+    with pytest.raises(ValueError, match="did you leave out `return`"):
+        residual(Interior(lambda at: None), lambda x, t: x)
+
+
+@pytest.mark.parametrize(
     "equation", [lambda at: at.u_x + np.sin(at.x), lambda at: at.u if at.x > 0.5 else at.u_x]
 )
 def test_numpy_and_if_within_an_equation_are_explained(equation):
@@ -319,6 +347,7 @@ def test_an_oscillator_to_eight_digits(oscillator):
 def test_derivatives_of_a_solution(oscillator):
     x = np.linspace(0, 3, 7)
     found = oscillator.predict({"x": x}, ["u", "u_x", "u_xx"])
+    assert set(oscillator.predict({"x": x}, "u_x")) == {"u_x"}
     np.testing.assert_allclose(found["u_x"], -np.sin(x), atol=1e-7)
     np.testing.assert_allclose(found["u_xx"], -found["u"], atol=1e-6)
     assert oscillator(x=np.zeros((2, 3))).shape == (2, 3)
@@ -326,6 +355,7 @@ def test_derivatives_of_a_solution(oscillator):
 
 def test_the_message_names_groups_and_sizes(oscillator):
     assert "interior" in oscillator.message and "boundary" in oscillator.message
+    assert str(oscillator).startswith("Solution of u on x in [0, 3]\nPoints stay: ")
     assert set(oscillator.residual_sizes()) == {"interior", "boundary"}
 
 

@@ -50,7 +50,7 @@ def coefficients(solution: Solution) -> dict[str, Coefficient]:
         return {}
     errors = _standard_errors(solution)
     return {
-        name: Coefficient(float(fit.params["unknowns"][name]), error)
+        name: Coefficient(float(fit.params["unknowns"][name]), float(error))
         for name, error in zip(names, errors, strict=True)
     }
 

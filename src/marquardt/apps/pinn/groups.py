@@ -45,6 +45,14 @@ class Group(Protocol):
         ...
 
 
+def _checked_equation(name: str, equation: Any) -> None:
+    if not callable(equation):
+        raise TypeError(
+            f"group {name!r}: {equation!r} is no function: write the residual at a point, as "
+            "lambda at: at.u - 1"
+        )
+
+
 def _checked_count(name: str, n: int) -> None:
     if not isinstance(n, Integral) or n < 1:
         raise ValueError(f"group {name!r}: n={n!r} must be an integer >= 1; leave the group out for none")
@@ -59,6 +67,8 @@ def _stacked(name: str, residuals: Any) -> jax.Array:
     """Residuals of one point as (k,); ValueError where they are no numbers of a point."""
     parts = residuals if isinstance(residuals, tuple | list) else (residuals,)
     for part in parts:
+        if part is None:
+            raise ValueError(f"the equation of group {name!r} returns nothing: did you leave out `return`?")
         if jnp.shape(part) != ():
             raise ValueError(
                 f"the equation of group {name!r} returns an array of shape {jnp.shape(part)} for one point: "
@@ -106,6 +116,7 @@ class Interior:
     name: str = "interior"
 
     def __post_init__(self) -> None:
+        _checked_equation(self.name, self.equation)
         _checked_count(self.name, self.n)
         _checked_weight(self.name, self.weight)
 
@@ -157,6 +168,7 @@ class Boundary:
     points: Any = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
+        _checked_equation(self.name, self.condition)
         _checked_count(self.name, self.n)
         _checked_weight(self.name, self.weight)
         object.__setattr__(self, "on", (self.on,) if isinstance(self.on, str) else tuple(self.on))

@@ -49,6 +49,10 @@ class PDE:
     hard: Hard | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.box, Box):
+            raise TypeError(f"box={self.box!r} must be a Box: Box.of(x=(0, 1), t=(0, 1))")
+        if not isinstance(self.groups, Mapping | Sequence):
+            raise TypeError(f"groups must be a list, [Interior(...), ...], not {type(self.groups).__name__}")
         fields = (self.fields,) if isinstance(self.fields, str) else tuple(self.fields)
         object.__setattr__(self, "fields", fields)
         object.__setattr__(self, "groups", named(self.groups))

@@ -58,10 +58,13 @@ class Point:
         return self.derivatives(axes)[self._fields.index(field)]
 
     def laplacian(self, field: str | None = None, over: Sequence[str] | None = None) -> jax.Array:
-        """Σ ∂²field/∂x² over the coordinates, all of them by default."""
+        """Σ ∂²field/∂x² over coordinates: by default all but the time ``t``."""
         name = self._fields[0] if field is None else field
-        index = self._fields.index(name)
-        axes = [self._coordinates.index(one) for one in over or self._coordinates]
+        chosen = [one for one in self._coordinates if one != "t"] if over is None else over
+        for one, known in ((name, self._fields), *((axis, self._coordinates) for axis in chosen)):
+            if one not in known:
+                raise AttributeError(self._no_such(one))
+        index, axes = self._fields.index(name), [self._coordinates.index(one) for one in chosen]
         return jnp.sum(jnp.stack([self.derivatives((axis, axis))[index] for axis in axes]))
 
     def derivatives(self, axes: tuple[int, ...]) -> jax.Array:

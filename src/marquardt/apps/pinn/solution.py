@@ -77,10 +77,11 @@ class Solution:
         return result[self.pde.fields[0]] if len(result) == 1 else result
 
     def predict(
-        self, points: ArrayLike | Mapping[str, ArrayLike], names: Sequence[str] | None = None
+        self, points: ArrayLike | Mapping[str, ArrayLike], names: Sequence[str] | str | None = None
     ) -> dict[str, Numbers]:
         """Fields and derivatives by name at points (n, d): ``predict(points, ["u", "u_x"])``."""
-        table, wanted = self.pde.box.table(points), tuple(names or self.pde.fields)
+        table = self.pde.box.table(points)
+        wanted = (names,) if isinstance(names, str) else tuple(names or self.pde.fields)
         with double_precision():
             values = np.asarray(_evaluate(self.model, wanted)(self.params, table))
         return dict(zip(wanted, values.T, strict=True))
@@ -138,6 +139,12 @@ class Solution:
             )
         unknowns = {name: self.params["unknowns"].get(name, value) for name, value in pde.unknowns.items()}
         return {"network": self.params["network"], "unknowns": unknowns}
+
+    def __str__(self) -> str:
+        unknowns = [f"{name} = {value}" for name, value in self.unknowns.items()]
+        return "\n".join(
+            [f"Solution of {', '.join(self.pde.fields)} on {self.pde.box}", self.message, *unknowns]
+        )
 
     def plot(self, exact: Callable[..., ArrayLike] | None = None) -> Any:
         """A picture of the solution, its error, the residuals of the groups, cost and damping."""

@@ -124,6 +124,11 @@ class EventColumns:
                 f"row {row} has the event {event[row]:g}, a reset: give what comes after it an id of its own"
             )
         self.refuse("event", ~np.isin(event, [0, 1, 2]), "0 is an observation, 1 a dose, 2 neither")
+        if self.has("amount"):
+            amount = self.numbers("amount", np.nan)
+            given = np.nan_to_num(amount) != 0
+            self.refuse("event", (event != 1) & given, "the row has an amount: a dose has the event 1")
+            self.refuse("amount", (event == 1) & np.isnan(amount), "a dose (event 1) needs an amount")
         return event
 
     @cached_property

@@ -272,9 +272,3 @@ def test_functions_that_cannot_be_drawn(fitted):
     # without posteriors the members of a committee are its only functions
     several = LMRegressor((4,), alpha=0.1, n_starts=2, ensemble_size=2, random_state=0).fit(X, y)
     assert len(np.unique(several.sample_y(X, 9)[0])) == 2
-
-
-def test_a_penalty_beside_the_evidence_is_refused():
-    model = LMRegressor((3,), regularization="bayesian", alpha=0.1)
-    with pytest.raises(ValueError, match=r"alpha=0.1 has no say with regularization='bayesian'"):
-        model.fit(np.arange(6.0)[:, None], np.arange(6.0))

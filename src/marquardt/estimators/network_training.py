@@ -23,7 +23,7 @@ from marquardt.estimators.choices import (
     chosen_regularization,
 )
 from marquardt.estimators.fits import Trained
-from marquardt.estimators.regularization import Bayesian, Regularization
+from marquardt.estimators.regularization import Regularization
 from marquardt.estimators.scaling import Scaler
 from marquardt.estimators.starts import Runs, n_processes, run_starts
 from marquardt.estimators.training_memory import check_training_memory
@@ -127,11 +127,6 @@ def train(
     """Train from every start of the estimator, printing what it asks for."""
     another = estimator.alpha is not None or estimator.early_stopping or task.penalty is not None
     regularization = chosen_regularization(estimator.regularization, another)
-    if estimator.alpha is not None and isinstance(regularization, Bayesian):
-        raise ValueError(
-            f"alpha={estimator.alpha!r} has no say with regularization={estimator.regularization!r}, which "
-            "finds the penalty from the rows: leave alpha out, or take regularization='l2'"
-        )
     starts = task.starts(estimator.init, seeds, last, regularization.start_scales)
     if estimator.verbose and len(starts) == 1:
         callback = Printing(callback)

@@ -31,8 +31,8 @@ class Stall:
         if not self.stalled:
             return message
         return (
-            f"The cost fell by less than a tenth in {self.patience} iterations. If it must be lower, take more "
-            "units, other points or weights; data with noise it cannot pass."
+            f"The cost fell by less than a tenth in {self.patience} iterations. If it must be lower, take "
+            "more units, other points or weights; the noise of data it cannot pass."
         )
 
     def __call__(self, record: Iteration) -> bool:

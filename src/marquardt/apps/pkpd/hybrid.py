@@ -348,7 +348,8 @@ class _State:
         at = fit.problem.linearize(fit.result.w)
         residual = at.residual[: len(y)]
         prior = np.zeros(len(at.w)) if fit.problem.prior is None else np.asarray(fit.problem.prior)
-        H = at.jacobian.gram() + np.diag(prior)
+        upper = np.triu(at.jacobian.gram())  # below the diagonal may stand anything
+        H = upper + np.triu(upper, 1).T + np.diag(prior)
         H = H + 1e-10 * np.trace(H) / len(H) * np.eye(len(H))
         factor = np.linalg.cholesky(H)
         covariance = np.linalg.inv(H)

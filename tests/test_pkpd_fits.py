@@ -381,3 +381,32 @@ def test_residuals_of_a_perfect_fit_are_no_trouble():
     fit = fit_pooled(one_compartment("ka"), single(Regimen.oral(4.0), HOURS, c), {**START, "ka": 2.0})
     np.testing.assert_allclose(fit.theta, list(START.values()), rtol=1e-6)
     assert jnp.ones(1).dtype == jnp.float32
+
+
+@pytest.mark.parametrize(
+    ("individual", "covariates", "words"),
+    [
+        (
+            lambda p, c: {**p, "CL": p["cl"]},
+            ["wt"],
+            "returns 'CL', which is no parameter: the model has ka, cl, v",
+        ),
+        (lambda p, c: {"ka": p["ka"], "cl": p["cl"]}, ["wt"], "lacks 'v'"),
+        (lambda p, c: {**p, "cl": p["cl"] * c["WT"]}, ["wt"], "asks for 'WT': .* covariates wt"),
+        (lambda p, c: {**p, "cl": p["cl"] * c["wt"]}, [], "asks for 'wt': .*name them with covariates="),
+    ],
+)
+def test_a_function_of_covariates_that_does_not_fit_the_model(individual, covariates, words):
+    member = Subject("1", Regimen.oral(100.0), {"conc": Observations([1.0, 4.0], [2.0, 1.0])}, {"wt": 70.0})
+    start = {"ka": 1.0, "cl": 3.0, "v": 30.0}
+    with pytest.raises(ValueError, match=words):
+        fit_pooled(
+            one_compartment("ka"), Subjects([member]), start, individual=individual, covariates=covariates
+        )
+
+
+@pytest.mark.parametrize("error", ["proportional", Proportional])
+def test_an_error_model_is_an_object(error):
+    member = Subject("1", Regimen.oral(100.0), {"conc": Observations([1.0, 4.0], [2.0, 1.0])})
+    with pytest.raises(TypeError, match=r"must be an object: Constant\(\), Proportional\(\)"):
+        fit_pooled(one_compartment("ka"), Subjects([member]), {"ka": 1.0, "cl": 3.0, "v": 30.0}, error=error)

@@ -227,7 +227,14 @@ class _Job:
         _check_endpoints(model, known)
         for member in known.members:
             model.check(member.regimen)
+        if individual is not None:
+            _check_individual(model, {**start, **held}, individual, covariates, known.members[0])
         given = error if isinstance(error, Mapping) else dict.fromkeys(known.endpoints, error or Constant())
+        for kind in given.values():
+            if isinstance(kind, str | type):
+                raise TypeError(
+                    f"error={kind!r} must be an object: Constant(), Proportional(), Combined() or LogNormal()"
+                )
         lacking = [name for name in known.endpoints if name not in given]
         if lacking:
             raise ValueError(f"error has no error model of the endpoint {lacking[0]!r}")
@@ -325,6 +332,29 @@ def _ended_by_hand(result: Result) -> str:
     if result.status is Status.CALLBACK_FAILED:
         return f"the callback raised {result.error!r}"
     return "interrupted" if result.status is Status.INTERRUPTED else "the callback asked to stop"
+
+
+def _check_individual(
+    model: Model,
+    params: Mapping[str, float],
+    individual: Individual,
+    covariates: Sequence[str],
+    member: Subject,
+) -> None:
+    """ValueError for a function of covariates that does not give the parameters of the model."""
+    known = {name: float(member.covariates[name]) for name in covariates}
+    try:
+        own = dict(individual({name: float(value) for name, value in params.items()}, known))
+    except KeyError as error:
+        raise ValueError(
+            f"individual= asks for {error.args[0]!r}: there are the parameters {', '.join(params)} and the "
+            f"covariates {', '.join(known) or '(none: name them with covariates=[...])'}"
+        ) from None
+    missing = [name for name in model.parameters if name not in own]
+    strange = [name for name in own if name not in model.parameters and name not in params]
+    if missing or strange:
+        what = f"lacks {missing[0]!r}" if missing else f"returns {strange[0]!r}, which is no parameter"
+        raise ValueError(f"individual= {what}: the model has {', '.join(model.parameters)}")
 
 
 def _check_names(

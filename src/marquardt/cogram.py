@@ -46,6 +46,14 @@ def tiles(n_samples: int) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
+def dense_cogram(matrix: FloatArray, out: FloatArray | None = None) -> FloatArray:
+    """AAᵀ (n, n) of a row-major matrix A (n, p), by the BLAS rank-k update: the upper triangle is right."""
+    out = np.empty((len(matrix), len(matrix))) if out is None else out
+    # `out` row-major, upper triangle = its transpose column-major, lower triangle
+    dsyrk(1.0, matrix.T, beta=0.0, c=out.T, trans=1, lower=1, overwrite_c=1)
+    return out
+
+
 def structured_cogram(
     layers: list[LayerFactors],
     n_outputs: int,

@@ -15,7 +15,7 @@ import numpy as np
 
 from marquardt._lapack import dsyrk
 from marquardt._types import FloatArray, IntArray
-from marquardt.cogram import structured_cogram
+from marquardt.cogram import dense_cogram, structured_cogram
 from marquardt.column_forms import structured_column_forms
 from marquardt.gram import (
     CHUNK_BYTES,
@@ -116,9 +116,7 @@ class DenseJacobian:
 
     def cogram(self, weights: FloatArray | None = None, out: FloatArray | None = None) -> FloatArray:
         scaled = self.matrix if weights is None else self.matrix * np.sqrt(weights)
-        out = np.empty((len(scaled), len(scaled))) if out is None else out
-        dsyrk(1.0, scaled.T, beta=0.0, c=out.T, trans=1, lower=1, overwrite_c=1)
-        return out
+        return dense_cogram(scaled, out)
 
     def column_sqnorms(self) -> FloatArray:
         return np.einsum("ij,ij->j", self.matrix, self.matrix)

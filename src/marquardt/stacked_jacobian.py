@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from marquardt._lapack import dsyrk
 from marquardt._types import FloatArray, IntArray
+from marquardt.cogram import dense_cogram
 from marquardt.gram import Scratch
 from marquardt.jacobian import DenseJacobian, Jacobian
 
@@ -60,10 +60,7 @@ class StackedJacobian:
         matrix = self._fill(self.scratch.table("rows", n, p))
         if weights is not None:
             matrix *= np.sqrt(weights)
-        out = np.empty((n, n)) if out is None else out
-        # `out` row-major, upper triangle = its transpose column-major, lower triangle
-        dsyrk(1.0, matrix.T, beta=0.0, c=out.T, trans=1, lower=1, overwrite_c=1)
-        return out
+        return dense_cogram(matrix, out)
 
     def column_sqnorms(self) -> FloatArray:
         return np.sum([part.column_sqnorms() for part in self.parts], axis=0)

@@ -15,6 +15,7 @@ import numpy as np
 
 from marquardt._lapack import dsyrk
 from marquardt._types import FloatArray, IntArray
+from marquardt.cogram import dense_cogram
 from marquardt.gram import Scratch
 from marquardt.jacobian import DenseJacobian
 from marquardt.output_seed import OutputSeed
@@ -95,9 +96,7 @@ class StreamedJacobian(ABC):
         matrix = self.fill(self.scratch.table("rows", n, p))
         if weights is not None:
             matrix *= np.sqrt(weights)
-        out = np.empty((n, n)) if out is None else out
-        dsyrk(1.0, matrix.T, beta=0.0, c=out.T, trans=1, lower=1, overwrite_c=1)
-        return out
+        return dense_cogram(matrix, out)
 
     def column_sqnorms(self) -> FloatArray:
         total = np.zeros(self.shape[1])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from marquardt._types import FloatArray
+from marquardt.blas_threads import one_thread_if_small
 from marquardt.jax_models.device_cholesky import DeviceCholesky
 from marquardt.jax_models.model_checks import influence_notes, input_notes, start_notes
 from marquardt.jax_models.model_kinds import take_apart
@@ -127,7 +128,8 @@ def fit(
     wide = problem.n_residuals < problem.n_params  # then the dual, on the host
     if options.get("solver") is None and not (problem.model.on_host or wide):
         options["solver"] = DeviceCholesky()
-    result = minimize(problem, w, **options)
+    with one_thread_if_small(problem.n_params):
+        result = minimize(problem, w, **options)
     if result.linearization is not None and result.success:
         notes += influence_notes(tree.layout, result.linearization.jacobian.column_sqnorms())
         notes += input_notes(problem.outputs(result.w), samples.differ())

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from marquardt._types import FloatArray
+from marquardt.blas_threads import one_thread_if_small
 from marquardt.jax_models.device_cholesky import DeviceCholesky
 from marquardt.jax_models.model_checks import check_same_every_time, influence_notes, start_notes
 from marquardt.jax_models.parameter_tree import ParameterTree, Trainable
@@ -136,11 +137,13 @@ def fit_groups(
     if options.get("solver") is None and not (problem.on_host or wide):
         options["solver"] = DeviceCholesky()
     if regroup is None:
-        result = minimize(problem, w, **options)
+        with one_thread_if_small(problem.n_params):
+            result = minimize(problem, w, **options)
     else:
         moving = MovingProblem(_renewal(regroup, groups, problem, tree), w, every)
         options.setdefault("validation", problem.cost)
-        result = minimize(moving, w, **options)
+        with one_thread_if_small(problem.n_params):
+            result = minimize(moving, w, **options)
     if result.linearization is not None and result.success:
         notes += influence_notes(tree.layout, result.linearization.jacobian.column_sqnorms())
     best = tree.restore(result.w)

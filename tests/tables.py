@@ -28,7 +28,7 @@ from marquardt import (
     Tanh,
 )
 from marquardt.differences import CentralDifferences, ForwardDifferences
-from marquardt.linsolve import Iterative
+from marquardt.linsolve import Iterative, MixedCholesky
 from marquardt.losses import Huber, cross_entropy
 from marquardt.models.layers import LAYERS
 from marquardt.residual_problem import ResidualProblem
@@ -45,6 +45,7 @@ SOLVERS = {
     "eigen": Eigen(),
     "qr": QR(),
     "iterative": ITERATIVE,
+    "mixed": MixedCholesky(tolerance=1e-12),
 }
 EXPLICIT_SOLVERS = {name: solver for name, solver in SOLVERS.items() if name != "auto"}
 DIRECT_SOLVERS = {name: solver for name, solver in SOLVERS.items() if name != "iterative"}

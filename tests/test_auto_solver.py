@@ -9,7 +9,7 @@ import marquardt.linsolve.auto
 from linear_systems import dense_system, network_system
 from marquardt import Auto, Cholesky, Dual, Input, Linear, NetworkProblem, Tanh, minimize
 from marquardt.jacobian import DenseJacobian
-from marquardt.linsolve import Iterative
+from marquardt.linsolve import Iterative, MixedCholesky
 from marquardt.linsolve.cholesky import CholeskySystem
 from marquardt.linsolve.dual import DualSystem
 
@@ -40,7 +40,13 @@ def free(monkeypatch):
 
 @pytest.mark.parametrize(
     ("shape", "choice"),
-    [((100, 10), Cholesky()), ((10, 100), Dual()), ((9000, 3000), Cholesky()), ((3000, 9000), Dual())],
+    [
+        ((100, 10), Cholesky()),
+        ((10, 100), Dual()),
+        ((900, 299), Cholesky()),
+        ((9000, 3000), MixedCholesky()),
+        ((3000, 9000), Dual()),
+    ],
 )
 def test_the_solver_with_fewer_flops_is_taken(free, shape, choice):
     assert Auto().choose(ShapeOnly(shape)) == choice
@@ -63,25 +69,25 @@ def test_the_choice_for_a_network_with_one_output_turns_between_p_and_2p_rows():
 
 def test_the_other_solver_when_the_cheaper_does_not_fit(free):
     free(24 * 9500**2)
-    assert Auto().choose(ShapeOnly((10_000, 9_000))) == Cholesky()
+    assert Auto().choose(ShapeOnly((10_000, 9_000))) == MixedCholesky()
     free(24 * 8500**2)
     assert Auto().choose(ShapeOnly((8_000, 9_000))) == Dual()
     # by flops this would be primal, which does not fit
     tall = ShapeOnly((2_200, 2_100))
     free(24 * 2_150**2)
-    assert Auto().choose(tall) == Cholesky()
+    assert Auto().choose(tall) == MixedCholesky()
 
 
 def test_memory_is_not_asked_for_small_systems(monkeypatch):
     monkeypatch.setattr(marquardt.linsolve.auto, "available_bytes", lambda: 1 / 0)
-    assert Auto().choose(ShapeOnly((100_000, 1_000))) == Cholesky()
+    assert Auto().choose(ShapeOnly((100_000, 1_000))) == MixedCholesky()
 
 
 def test_the_iterative_solver_where_neither_fits(free):
     free(8 * 10**9)
     assert Auto().choose(ShapeOnly((50_000, 40_000))) == Iterative()
     free(40 * 10**9)
-    assert Auto().choose(ShapeOnly((50_000, 40_000))) == Cholesky()
+    assert Auto().choose(ShapeOnly((50_000, 40_000))) == MixedCholesky()
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ class Sampled(ShapeOnly):
 @pytest.mark.parametrize(
     ("shape", "choice"),
     [
-        ((20_000, 3_000), Cholesky()),
+        ((20_000, 3_000), MixedCholesky()),
         ((20_000, 5_000), Iterative()),
         ((1_000, 100_000), Dual()),  # explicit rows; a network's kernel costs far less
         ((10_000, 100_000), Iterative()),

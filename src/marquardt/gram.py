@@ -18,10 +18,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 import numpy as np
 
-from marquardt._lapack import dgemm, dsyrk
+from marquardt._lapack import add_gram, add_product
 from marquardt._types import FloatArray, IntArray
 
 CHUNK_BYTES = 16 * 2**20
@@ -32,6 +33,9 @@ ENTRY_FLOPS = 120.0
 Fitted on networks from 5-15-1 to 8-100-1, where it tells the faster way (`benchmarks/floor.py`)."""
 
 
+_DOUBLE = np.dtype(np.float64)
+
+
 @dataclass
 class Scratch:
     """Buffers that one problem reuses from iteration to iteration."""
@@ -39,12 +43,12 @@ class Scratch:
     buffers: dict[object, FloatArray] = field(default_factory=dict)
     remembered: dict[object, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
 
-    def table(self, name: object, rows: int, columns: int) -> FloatArray:
+    def table(self, name: object, rows: int, columns: int, dtype: np.dtype[Any] = _DOUBLE) -> FloatArray:
         """A (rows, columns) C-contiguous table, contents undefined, valid until the next same name."""
         size = rows * columns
         buffer = self.buffers.get(name)
-        if buffer is None or buffer.size < size:
-            buffer = self.buffers[name] = np.empty(size)
+        if buffer is None or buffer.size < size or buffer.dtype != dtype:
+            buffer = self.buffers[name] = np.empty(size, dtype)
         return buffer[:size].reshape(rows, columns)
 
     def inner_products(self, name: object, vectors: FloatArray, rows: int | None = None) -> FloatArray:
@@ -75,8 +79,12 @@ class LayerFactors:
     def diagonal(self) -> bool:
         return self.sensitivity.ndim == 2
 
-    def chunk(self, samples: slice) -> LayerFactors:
-        return LayerFactors(self.inputs[:, samples], self.sensitivity[..., samples], self.block, self.shape)
+    def chunk(self, samples: slice, dtype: np.dtype[Any] = _DOUBLE) -> LayerFactors:
+        """Of a range of samples, in a precision: views, where it is their own."""
+        inputs, sensitivity = self.inputs[:, samples], self.sensitivity[..., samples]
+        return LayerFactors(
+            inputs.astype(dtype, copy=False), sensitivity.astype(dtype, copy=False), self.block, self.shape
+        )
 
     def subset(self, samples: IntArray) -> LayerFactors:
         """Of the samples of these numbers."""
@@ -90,11 +98,12 @@ class LayerFactors:
 
 
 def structured_gram(layers: list[LayerFactors], out: FloatArray, scratch: Scratch) -> None:
-    """Write the upper triangle of JᵀJ to `out` (p, p) from pairs of sensitivities and pairs of inputs."""
+    """Write the upper triangle of JᵀJ to `out` (p, p) from pairs of sensitivities and pairs of inputs, in the
+    precision of `out`."""
     n = layers[0].inputs.shape[1]
     size = _chunk_size(layers, n)
     for start in range(0, n, size):
-        chunk = [layer.chunk(slice(start, min(start + size, n))) for layer in layers]
+        chunk = [layer.chunk(slice(start, min(start + size, n)), out.dtype) for layer in layers]
         for i, left in enumerate(chunk):
             _accumulate_own(i, left, start == 0, scratch)
             for j in range(i + 1, len(chunk)):
@@ -135,36 +144,36 @@ def _chunk_size(layers: list[LayerFactors], n: int) -> int:
 
 
 def _accumulate_own(i: int, layer: LayerFactors, first: bool, scratch: Scratch) -> None:
-    rows, columns = layer.shape
+    (rows, columns), dtype = layer.shape, layer.inputs.dtype
     if layer.diagonal:  # one weighted Gram matrix of the inputs for each distinct row of the diagonal
         for k, roots in enumerate(layer.sensitivity):
-            weighted = scratch.table("inputs", columns, layer.inputs.shape[1])
+            weighted = scratch.table("inputs", columns, layer.inputs.shape[1], dtype)
             np.multiply(layer.inputs, roots, out=weighted)
-            _add_product(weighted, weighted, scratch.table(("own", i, k), columns, columns), first)
+            add_product(weighted, weighted, scratch.table(("own", i, k), columns, columns, dtype), first)
         return
     n = layer.inputs.shape[1]
-    pairs = scratch.table("pairs", _triangle_size(rows), n)
+    pairs = scratch.table("pairs", _triangle_size(rows), n, dtype)
     _triangle_of_sums(layer.sensitivity, pairs)
-    products = scratch.table("inputs", _triangle_size(columns), n)
+    products = scratch.table("inputs", _triangle_size(columns), n, dtype)
     _triangle_of_products(layer.inputs, products)
-    total = scratch.table(("own", i), _triangle_size(rows), _triangle_size(columns))
-    _add_product(pairs, products, total, first)
+    total = scratch.table(("own", i), _triangle_size(rows), _triangle_size(columns), dtype)
+    add_product(pairs, products, total, first)
 
 
 def _accumulate_cross(
     i: int, j: int, left: LayerFactors, right: LayerFactors, first: bool, scratch: Scratch
 ) -> None:
-    n = left.inputs.shape[1]
+    n, dtype = left.inputs.shape[1], left.inputs.dtype
     rows, columns = left.shape[0] * right.shape[0], left.shape[1] * right.shape[1]
-    pairs = scratch.table("pairs", rows, n)
+    pairs = scratch.table("pairs", rows, n, dtype)
     _cross_sums(left.sensitivity, right, pairs.reshape(left.shape[0], right.shape[0], n))
-    products = scratch.table("inputs", columns, n)
+    products = scratch.table("inputs", columns, n, dtype)
     np.multiply(
         left.inputs[:, None, :],
         right.inputs[None, :, :],
         out=products.reshape(left.shape[1], right.shape[1], n),
     )
-    _add_product(pairs, products, scratch.table(("cross", i, j), rows, columns), first)
+    add_product(pairs, products, scratch.table(("cross", i, j), rows, columns, dtype), first)
 
 
 def _cross_sums(sensitivity: FloatArray, right: LayerFactors, out: FloatArray) -> None:
@@ -199,12 +208,6 @@ def _triangle_of_products(inputs: FloatArray, out: FloatArray) -> None:
         start += rows - a
 
 
-def _add_product(left: FloatArray, right: FloatArray, total: FloatArray, first: bool) -> None:
-    """total (+)= left rightᵀ, in place.  BLAS is column-major: it sees totalᵀ = right leftᵀ."""
-    beta = 0.0 if first else 1.0
-    dgemm(1.0, right.T, left.T, beta=beta, c=total.T, trans_a=1, overwrite_c=1)
-
-
 def _scatter_own(i: int, layer: LayerFactors, out: FloatArray, scratch: Scratch) -> None:
     rows, columns = layer.shape
     target = out[layer.block, layer.block].reshape(rows, columns, rows, columns)  # a view
@@ -212,9 +215,9 @@ def _scatter_own(i: int, layer: LayerFactors, out: FloatArray, scratch: Scratch)
         shared = layer.sensitivity.shape[0] == 1
         target[...] = 0.0
         for k in range(rows):
-            target[k, :, k, :] = scratch.table(("own", i, 0 if shared else k), columns, columns)
+            target[k, :, k, :] = scratch.table(("own", i, 0 if shared else k), columns, columns, out.dtype)
         return
-    total = scratch.table(("own", i), _triangle_size(rows), _triangle_size(columns))
+    total = scratch.table(("own", i), _triangle_size(rows), _triangle_size(columns), out.dtype)
     square = _square_index(columns)
     start = 0
     for a in range(rows):
@@ -227,7 +230,7 @@ def _scatter_cross(
     i: int, j: int, left: LayerFactors, right: LayerFactors, out: FloatArray, scratch: Scratch
 ) -> None:
     rows, columns = (left.shape[0], right.shape[0]), (left.shape[1], right.shape[1])
-    total = scratch.table(("cross", i, j), rows[0] * rows[1], columns[0] * columns[1])
+    total = scratch.table(("cross", i, j), rows[0] * rows[1], columns[0] * columns[1], out.dtype)
     target = out[left.block, right.block].reshape(rows[0], columns[0], rows[1], columns[1])
     target[...] = total.reshape(*rows, *columns).transpose(0, 2, 1, 3)
 
@@ -250,17 +253,16 @@ def _square_index(n: int) -> np.ndarray:
 
 
 def rank_k_gram(layers: list[LayerFactors], n_outputs: int, out: FloatArray, scratch: Scratch) -> None:
-    """The same by the BLAS rank-k update (dsyrk) over chunks of explicit Jacobian rows."""
+    """The same by the BLAS rank-k update over chunks of explicit Jacobian rows."""
     n, n_params = layers[0].inputs.shape[1], len(out)
     size = max(1, min(n, CHUNK_BYTES // (8 * n_params)))
     first = True
     for start in range(0, n, size):
-        chunk = [layer.chunk(slice(start, min(start + size, n))) for layer in layers]
-        rows = scratch.table("rows", n_params, chunk[0].inputs.shape[1])
+        chunk = [layer.chunk(slice(start, min(start + size, n)), out.dtype) for layer in layers]
+        rows = scratch.table("rows", n_params, chunk[0].inputs.shape[1], out.dtype)
         for k in range(n_outputs):
             jacobian_columns(chunk, k, rows)
-            # `out` row-major, upper triangle = its transpose column-major, lower triangle
-            dsyrk(1.0, rows.T, beta=0.0 if first else 1.0, c=out.T, trans=1, lower=1, overwrite_c=1)
+            add_gram(rows.T, out, first)
             first = False
 
 

@@ -75,6 +75,8 @@ class Position:
     decrease: float
     n_jacobians: int
     n_costs: int
+    buffers: Buffers | None = None
+    """Of the last system, without its matrices: what the solver's choices depend on."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,10 @@ class State:
     @property
     def position(self) -> Position:
         """Where `Method.resume` goes on, by the same steps, bit for bit."""
-        return Position(self.at.w, self.damping, self.scale, self.decrease, self.n_jacobians, self.n_costs)
+        buffers = None if self.buffers is None else self.buffers.emptied()
+        return Position(
+            self.at.w, self.damping, self.scale, self.decrease, self.n_jacobians, self.n_costs, buffers
+        )
 
     def record(self, iteration: int, seconds: float, validation_cost: float | None = None) -> Iteration:
         """What there is to tell of the step that led here, as record number `iteration`."""
@@ -200,6 +205,7 @@ class Method:
             decrease=position.decrease,
             n_jacobians=position.n_jacobians,
             n_costs=position.n_costs,
+            buffers=position.buffers,
         )
 
     def step(self, problem: Problem, state: State) -> State:

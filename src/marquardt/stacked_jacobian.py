@@ -44,7 +44,7 @@ class StackedJacobian:
     def gram(self, out: FloatArray | None = None) -> FloatArray:
         p = self.shape[1]
         out = np.zeros((p, p)) if out is None else out
-        buffer = self.scratch.table("gram", p, p) if len(self.parts) > 1 else out
+        buffer = self.scratch.table("gram", p, p, out.dtype) if len(self.parts) > 1 else out
         self.parts[0].gram(out)
         for part in self.parts[1:]:
             out += part.gram(buffer)

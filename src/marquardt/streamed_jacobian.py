@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from marquardt._lapack import dsyrk
+from marquardt._lapack import add_gram
 from marquardt._types import FloatArray, IntArray
 from marquardt.cogram import dense_cogram
 from marquardt.gram import Scratch
@@ -85,9 +85,7 @@ class StreamedJacobian(ABC):
             return out
         first = True
         for rows, _ in self.blocks():
-            block = rows.reshape(-1, p)
-            # `out` row-major, upper triangle = its transpose column-major, lower triangle
-            dsyrk(1.0, block.T, beta=0.0 if first else 1.0, c=out.T, lower=1, overwrite_c=1)
+            add_gram(rows.reshape(-1, p).astype(out.dtype, copy=False), out, first)
             first = False
         return out
 

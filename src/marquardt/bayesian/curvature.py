@@ -12,6 +12,7 @@ from marquardt.jacobian import Jacobian
 from marquardt.linsolve import Buffers, DampedSystem, Factor, LinearSolver
 from marquardt.linsolve.cholesky import CholeskySystem
 from marquardt.linsolve.dual import DualSystem
+from marquardt.linsolve.mixed import MixedSystem
 
 
 class Curvature:
@@ -41,6 +42,7 @@ class Curvature:
         self.solver, self.jacobian = solver, jacobian
         self.system: DampedSystem | None = None
         self._recycle = recycle
+        self._mixed: MixedSystem | None = None
         self._scaled = False  # whether the system was prepared for a metric
 
     def factor(self, prior: FloatArray) -> Factor:
@@ -53,12 +55,17 @@ class Curvature:
             if isinstance(self.system, DualSystem) and not single:
                 self.jacobian = without_products(self.jacobian)  # its kernel is overwritten now
             self.system = self.solver.prepare(self.jacobian, None, scale, self.buffers)
+            self._mixed = self.system if isinstance(self.system, MixedSystem) else None
+            if self._mixed is not None:
+                self.system = self._mixed.in_double()  # for determinants and traces
         self._scaled = not single
         return self.system.factorize(float(prior[0]) if single else 1.0)
 
     @property
     def buffers(self) -> Buffers | None:
         """What the next system may take over; this one must not be asked again then."""
+        if self._mixed is not None:  # its JᵀJ is there in float64: the next step shall take that
+            return replace(self._mixed.release(), trace=np.inf)
         return self._recycle if self.system is None else self.system.release()
 
     def known(self) -> Jacobian:

@@ -14,6 +14,7 @@ from marquardt.bayesian.precisions import Evidence, Precisions
 from marquardt.damping import DampingState
 from marquardt.files.evidence_data import evidence_arrays, evidence_from_data, evidence_header
 from marquardt.files.history_arrays import history_arrays, history_from_arrays
+from marquardt.linsolve import Buffers, MixedCholesky
 from marquardt.method import Position
 from marquardt.result import Result, Status
 from marquardt.run_record import Best, Snapshot
@@ -48,6 +49,7 @@ def _write_run(kept: Snapshot[Any]) -> tuple[Data, Arrays]:
         "decrease": position.decrease,
         "n_jacobians": position.n_jacobians,
         "n_costs": position.n_costs,
+        "trace": None if position.buffers is None else float(position.buffers.trace),
         "fails": kept.fails,
         "best": None if kept.best is None else float(kept.best.value),
     }
@@ -69,6 +71,7 @@ def _read_run(data: Mapping[str, Any], arrays: Mapping[str, np.ndarray], more: A
         float(data["decrease"]),
         int(data["n_jacobians"]),
         int(data["n_costs"]),
+        _hint(data.get("trace")),
     )
     best = None
     if data["best"] is not None:
@@ -77,6 +80,11 @@ def _read_run(data: Mapping[str, Any], arrays: Mapping[str, np.ndarray], more: A
     if not len(history):
         raise ValueError("the history is empty")
     return Snapshot(position, history, best, int(data["fails"]))
+
+
+def _hint(trace: float | None) -> Buffers | None:
+    """What `MixedCholesky` chooses its precision by."""
+    return None if trace is None else Buffers(MixedCholesky, (), None, float(trace))
 
 
 def _write_plain(kept: Snapshot[float]) -> tuple[Data, Arrays]:

@@ -5,6 +5,7 @@ from marquardt.linsolve.cholesky import Cholesky
 from marquardt.linsolve.dual import Dual
 from marquardt.linsolve.eigen import Eigen
 from marquardt.linsolve.iterative import Iterative
+from marquardt.linsolve.mixed import MixedCholesky
 from marquardt.linsolve.qr import QR
 from marquardt.linsolve.system import Buffers, DampedSystem, Factor, LinearSolver, SingularSystemError
 
@@ -19,5 +20,6 @@ __all__ = [
     "Factor",
     "Iterative",
     "LinearSolver",
+    "MixedCholesky",
     "SingularSystemError",
 ]

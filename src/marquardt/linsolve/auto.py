@@ -10,6 +10,7 @@ from marquardt.jacobian import Jacobian
 from marquardt.linsolve.cholesky import Cholesky
 from marquardt.linsolve.dual import Dual
 from marquardt.linsolve.iterative import Iterative
+from marquardt.linsolve.mixed import MixedCholesky
 from marquardt.linsolve.row_sample import sample_size
 from marquardt.linsolve.system import Buffers, DampedSystem, LinearSolver
 
@@ -25,13 +26,19 @@ _PRODUCTS = 300
 end of exact fits, where a solve takes hundreds of steps."""
 _VECTORS = 12
 """Of p numbers each, in an iteration of the iterative solver."""
-_SOLVERS: dict[type, LinearSolver] = {Cholesky: Cholesky(), Dual: Dual(), Iterative: Iterative()}
+_LARGE = 300
+"""From so many parameters on, a float32 factor and its refinement take less time than a float64 factor, or as
+long where it is seldom to be had (`benchmarks/mixed_precision.py`)."""
+_SOLVERS: dict[type, LinearSolver] = {
+    solver: solver() for solver in (Cholesky, MixedCholesky, Dual, Iterative)
+}
 
 
 @dataclass(frozen=True)
 class Auto:
     """Dual when its flops are fewer than the primal's, else primal; the other when one does not fit; the
-    iterative one when neither does, or when it is far cheaper.
+    iterative one when neither does, or when it is far cheaper.  The primal is `MixedCholesky` from 300
+    parameters on, below it `Cholesky`.
 
     Flops of the primal: the Gram matrix and 4p³/3 for its factors; of the dual: the kernel and 4n³/3 (for p
     parameters and n residuals).  With one output that means the dual below about n = 1.1 p.  Memory of the
@@ -58,9 +65,8 @@ class Auto:
         scale: FloatArray | None,
         recycle: Buffers | None = None,
     ) -> DampedSystem:
-        solver = (
-            None if recycle is None else _SOLVERS.get(recycle.owner)
-        )  # the shape stays, and so does the choice
+        # the shape stays, and so does the choice
+        solver = None if recycle is None else _SOLVERS.get(recycle.owner)
         if solver is None:
             solver = self.choose(jacobian)
         return solver.prepare(jacobian, prior, scale, recycle)
@@ -70,7 +76,8 @@ class Auto:
         n, p = jacobian.shape
         primal = jacobian.gram_flops() + _FACTOR_FLOPS * p**3
         dual = jacobian.cogram_flops() + _FACTOR_FLOPS * n**3
-        order = sorted([(primal, p, Cholesky()), (dual, n, Dual())], key=lambda choice: choice[0])
+        direct = MixedCholesky() if p >= _LARGE else Cholesky()
+        order = sorted([(primal, p, direct), (dual, n, Dual())], key=lambda choice: choice[0])
         # where rows cannot be drawn cheaply, on a device say, these prices do not hold
         if hasattr(jacobian, "subset") and order[0][0] > self.margin * _PRODUCTS * 4.0 * n * p:
             return Iterative()

@@ -33,11 +33,15 @@ class Stop:
         ... in so many steps.
     max_iter : int
         At most so many steps; what they found is a direction of descent all the same.
+    share : float
+        Or when rᵀM⁻¹r is less than this share of what it was at first.  With M near A it is the square of the
+        error in the norm of A, and no step needs to be taken to know that it would bring nothing.
     """
 
     tolerance: float
     window: int = 4
     max_iter: int = 500
+    share: float = 1e-30
 
     def reached(self, decreases: list[float]) -> bool:
         return len(decreases) > self.window and sum(decreases[-self.window :]) < self.tolerance * sum(
@@ -54,6 +58,8 @@ class Krylov:
     betas: tuple[float, ...]
     start: float
     """bᵀM⁻¹b."""
+    end: float
+    """rᵀM⁻¹r where it is known last: before the last step, unless `Stop.share` ended it."""
 
     @property
     def n_iter(self) -> int:
@@ -105,7 +111,7 @@ def conjugate_gradients(
     np.copyto(direction, preconditioned)
     product = start = float(residual @ preconditioned)
     alphas, betas, decreases = list[float](), list[float](), list[float]()
-    while product > _rounding(start):
+    while product > stop.share * start:
         image = apply(direction)
         curvature = float(direction @ image)
         if not 0 < curvature < np.inf:
@@ -124,8 +130,4 @@ def conjugate_gradients(
         betas.append(product / before)
     if not alphas and (start != 0 or rhs.any()):
         raise SingularSystemError(f"the conjugate gradients found no positive curvature: {start:.3g}")
-    return Krylov(solution, tuple(alphas), tuple(betas[: len(alphas) - 1]), start)
-
-
-def _rounding(start: float) -> float:
-    return 1e-30 * start
+    return Krylov(solution, tuple(alphas), tuple(betas[: len(alphas) - 1]), start, product)

@@ -69,11 +69,17 @@ class Buffers:
     matrices: tuple[FloatArray, ...] = field(repr=False)
     inner: type | None = None
     """Of a solver that works by another: that one, which made all matrices but the last."""
+    trace: float = float("nan")
+    """Of the last JᵀJ, where the solver's precision depends on it; inf asks for float64."""
 
     def of(self, owner: type, side: int) -> tuple[FloatArray, ...]:
         """The matrices, if they were made by this solver for this side; else none."""
-        fits = self.owner is owner and self.matrices[0].shape == (side, side)
+        fits = self.owner is owner and bool(self.matrices) and self.matrices[0].shape == (side, side)
         return self.matrices if fits else ()
+
+    def emptied(self) -> Buffers | None:
+        """Without the matrices, where what is left tells something."""
+        return None if np.isnan(self.trace) else Buffers(self.owner, (), self.inner, self.trace)
 
 
 class DampedSystem(Protocol):

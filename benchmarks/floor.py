@@ -5,8 +5,10 @@
 The floor is measured in the same process, in turn with the iterations: BLAS dsyrk of an N x p matrix, LAPACK
 dpotrf of a p x p one, and one forward and one backward pass (the gradient) in plain NumPy.  The default
 iteration does more than that: acceleration costs another pass and back-substitution, the re-solve of the
-output layer another.  "plain" is the iteration without these two.  A ratio below 1 is possible, since the
-structured Gram matrix of a layer takes half the flops of dsyrk.
+output layer another.  "float64" is the iteration by `Cholesky`, which is the default below 300 parameters;
+above, that is `MixedCholesky`, whose factor in float32 goes below this floor.  "plain" is float64 without
+acceleration and re-solve.  A ratio below 1 is possible there too, since the structured Gram matrix of a layer
+takes half the flops of dsyrk.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ from marquardt.linsolve import Cholesky
 from table import duration, save, table
 from tasks import Task, xavier
 
-PLAIN = {"acceleration": None, "resolve_output": False}
+FLOAT64 = {"solver": Cholesky()}
+PLAIN = {**FLOAT64, "acceleration": None, "resolve_output": False}
 SHAPES = [  # sizes, samples, limit of the ratio
     ((10, 8, 1), 1000, 2.0),
     ((4, 16, 1), 1000, 2.0),
@@ -104,7 +107,6 @@ def iteration(task: Task, problem: NetworkProblem, iterations: int, options: dic
         problem,
         task.draw(0),
         stopping=stopping,
-        solver=Cholesky(),
         callback=lambda _: clock.append(time.process_time()),
         **options,
     ).history
@@ -142,21 +144,22 @@ def measure(sizes: tuple[int, ...], n_samples: int, limit: float) -> tuple[list[
     p, work = task.n_params, n_samples * task.n_params**2
     rounds, repeats, iterations = (9, 15, 15) if work < 1e9 else (5, 5, 8) if work < 1e11 else (2, 2, 4)
     iteration(task, problem, 2, {})
-    floors, default, plain = [], [], []
+    floors, default, double, plain = [], [], [], []
     for _ in range(rounds):  # in turn
         floors.append(floor_parts(task, repeats))
         default.append(iteration(task, problem, iterations, {}))
+        double.append(iteration(task, problem, iterations, FLOAT64))
         plain.append(iteration(task, problem, iterations, PLAIN))
     parts = {key: float(np.median([one[key] for one in floors])) for key in floors[0]}
     bottoms = np.array([sum(one.values()) for one in floors])
-    ratios = [float(np.nanmedian(np.array(times) / bottoms)) for times in (default, plain)]
+    ratios = [float(np.nanmedian(np.array(times) / bottoms)) for times in (default, double, plain)]
     pieces = driver_parts(task, problem, repeats)
     name = "-".join(map(str, sizes))
     row = [name, p, n_samples, duration(np.median(bottoms)), *[f"{r:.2f}" for r in ratios], limit]
-    row.append("yes" if ratios[0] <= limit else "no")
+    row.append("yes" if max(ratios[:2]) <= limit else "no")
     detail = [name, *[duration(v) for v in [*parts.values(), *pieces.values()]]]
     data = {"sizes": sizes, "n": n_samples, "p": p, "floor": parts, "pieces": pieces, "limit": limit}
-    return row, detail, {**data, "default": ratios[0], "plain": ratios[1]}
+    return row, detail, {**data, "default": ratios[0], "float64": ratios[1], "plain": ratios[2]}
 
 
 def main() -> None:
@@ -170,7 +173,8 @@ def main() -> None:
         details.append(detail)
         data.append(record)
         print(row, flush=True)
-    head = ["network", "p", "N", "floor", "default / floor", "plain / floor", "limit", "reached"]
+    over = ["default / floor", "float64 / floor", "plain / floor"]
+    head = ["network", "p", "N", "floor", *over, "limit", "reached"]
     parts = ["network", "dsyrk", "dpotrf", "gradient", *list(data[0]["pieces"])]
     text = "# One accepted iteration over the floor\n\n" + table(head, rows)
     text += "\n\n## The floor's parts, and the iteration's\n\n" + table(parts, details)

@@ -5,11 +5,14 @@ import pytest
 
 pytest.importorskip("torch")
 
+import torch
+
 from marquardt import Input, Linear, Logistic, NetworkProblem, Softmax, Stopping, Swish, Tanh, minimize
 from marquardt.jacobian import DenseJacobian, KhatriRaoJacobian
 from marquardt.linsolve import QR, Cholesky, Dual
 from marquardt.losses import Huber, cross_entropy, squared_error
-from marquardt.torch_models import DeviceCholesky, module_on_data
+from marquardt.output_seed import OutputSeed
+from marquardt.torch_models import DeviceCholesky, fit_module, module_on_data
 from marquardt.torch_models.streamed_jacobian import StreamedJacobian
 from torch_modules import twin
 
@@ -144,3 +147,37 @@ def test_the_jacobian_on_a_device(monkeypatch):
     found = minimize(problem, w, solver=DeviceCholesky(), **options)
     expected = minimize(own, w, **options)
     np.testing.assert_allclose(found.history.column("cost"), expected.history.column("cost"), rtol=1e-10)
+
+
+def images():
+    parts = [torch.nn.Conv2d(1, 3, 3), torch.nn.Tanh(), torch.nn.Flatten(), torch.nn.Linear(48, 1)]
+    return torch.nn.Sequential(*parts)
+
+
+class AsksForFloat64(torch.nn.Module):
+    """Runs in float64 only: a constant is made in it by name."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = torch.nn.Linear(3, 8), torch.nn.Linear(8, 1)
+
+    def forward(self, x):
+        return self.last(torch.tanh(self.first(x)) @ torch.eye(8, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(("make", "runs"), [(images, True), (AsksForFloat64, False)])
+def test_rows_in_float32_where_the_module_runs_in_it(make, runs):
+    """Rounded once or at every operation: what `MixedCholesky` keeps is J to a few units of float32."""
+    torch.manual_seed(0)
+    module = make()
+    X = torch.randn(7, *((1, 6, 6) if runs else (3,)), dtype=torch.float64)
+    problem = fit_module(module, X, torch.zeros(7, 1), stopping=Stopping(max_iter=0)).problem
+    w = problem.model.function.layout.pack()
+    jacobian = StreamedJacobian(problem.model, w, OutputSeed(np.ones((1, 7)), 1))
+    kept = jacobian.in_single()
+    assert kept.rows.dtype == np.float32 and problem.model.runs_in_single is runs
+    J = jacobian.dense()
+    np.testing.assert_allclose(kept.rows, J, atol=1e-5 * np.abs(J).max())
+    v = np.random.default_rng(0).normal(size=J.shape[1])
+    np.testing.assert_allclose(kept.mv(v), J @ v, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(kept.rmv(J @ v), J.T @ (J @ v), rtol=1e-4, atol=1e-4)

@@ -19,6 +19,10 @@ from marquardt.cogram import dense_cogram
 from marquardt.gram import Scratch
 from marquardt.jacobian import DenseJacobian
 from marquardt.output_seed import OutputSeed
+from marquardt.single_jacobian import SingleJacobian
+
+KEPT_BYTES = 256 * 2**20
+"""Rows in float32 up to this size are kept, where `MixedCholesky` asks for them."""
 
 
 class RowSource(Protocol):
@@ -89,6 +93,13 @@ class StreamedJacobian(ABC):
             first = False
         return out
 
+    def in_single(self) -> SingleJacobian | None:
+        """J in float32, kept; None where it is too large for that, or on an accelerator."""
+        n, p = self.shape
+        if not self.model.on_host or 4 * n * p > KEPT_BYTES:
+            return None
+        return SingleJacobian(self.fill_single(self.scratch.table("single", n, p, np.dtype(np.float32))))
+
     def cogram(self, weights: FloatArray | None = None, out: FloatArray | None = None) -> FloatArray:
         n, p = self.shape
         matrix = self.fill(self.scratch.table("rows", n, p))
@@ -120,6 +131,10 @@ class StreamedJacobian(ABC):
 
     def dense(self) -> FloatArray:
         return self.fill(np.empty(self.shape))
+
+    def fill_single(self, matrix: FloatArray) -> FloatArray:
+        """The same for a matrix in float32."""
+        return self.fill(matrix)
 
     def fill(self, matrix: FloatArray) -> FloatArray:
         """J written into `matrix` (K·N, p), whose rows are contiguous."""

@@ -40,6 +40,9 @@ class StreamedJacobian(streamed_jacobian.StreamedJacobian):
         for rows, part in self.model.rows(self.w, self.seed, residuals):
             yield self.fetched(rows), part
 
+    def in_single(self) -> None:
+        """Compiled products take less time than those with rows that are kept."""
+
     def fetched(self, array: jax.Array) -> FloatArray:
         return np.asarray(array)  # on a CPU the memory of JAX, read in place
 

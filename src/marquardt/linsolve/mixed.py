@@ -22,6 +22,7 @@ from marquardt.jacobian import Jacobian
 from marquardt.linsolve.cholesky import Cholesky, CholeskyFactor, CholeskySystem
 from marquardt.linsolve.conjugate_gradients import Stop, conjugate_gradients, work_vectors
 from marquardt.linsolve.system import Buffers, SingularSystemError, right_hand_side
+from marquardt.single_jacobian import SingleJacobian
 
 _LEAST = 2.0**-27
 """Least damping, as a share of the trace of JᵀJ, for which float32 is tried: a sixteenth of its rounding.
@@ -89,6 +90,7 @@ class MixedSystem:
             1.0 if scale is None else float(scale.min()),
             0.0 if prior is None else float(prior.min()),
         )
+        self._rows: Jacobian | SingleJacobian = jacobian  # for products
         self._single: _Single | None = None
         self._double: CholeskySystem | None = None
 
@@ -119,7 +121,7 @@ class MixedSystem:
 
     def image(self, v: FloatArray, damping: float) -> FloatArray:
         """Av in float64."""
-        image = self.jacobian.rmv(self.jacobian.mv(v))
+        image = self._rows.rmv(self._rows.mv(v))
         image += self._diagonal(damping) * v
         return image
 
@@ -141,7 +143,9 @@ class MixedSystem:
             p = self.jacobian.shape[1]
             old = self._take(None)
             gram, buffer = _two_in_single(p) if old is None else old.matrices
-            self._single = _Single(self.jacobian.gram(gram), buffer)
+            kept = getattr(self.jacobian, "in_single", lambda: None)()
+            self._rows = self.jacobian if kept is None else kept
+            self._single = _Single(self._rows.gram(gram), buffer)
             self._trace = float(np.trace(gram, dtype=float))
         return self._single
 

@@ -1,4 +1,4 @@
-"""PyTorch in float64, by kernels that have derivatives of every order, for as long as a `with` lasts."""
+"""PyTorch in one precision, by kernels with derivatives of every order, for as long as a `with` lasts."""
 
 # pyright: reportPrivateImportUsage=false
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
@@ -17,20 +17,26 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@contextmanager
-def double_precision() -> Iterator[None]:
-    """float64 for tensors that a module makes itself, no autocast, and attention written out.
-
-    The fused kernels of attention have no forward mode.  All is put back at the end.
+def double_precision() -> AbstractContextManager[None]:
+    """`precision` in float64.
 
     >>> with double_precision():
     ...     inside = torch.zeros(1).dtype
     >>> inside, torch.zeros(1).dtype
     (torch.float64, torch.float32)
     """
+    return precision(torch.float64)
+
+
+@contextmanager
+def precision(dtype: torch.dtype) -> Iterator[None]:
+    """This one for tensors that a module makes itself, no autocast, and attention written out.
+
+    The fused kernels of attention have no forward mode.  All is put back at the end.
+    """
     default = torch.get_default_dtype()
     fast_path = torch.backends.mha.get_fastpath_enabled()
-    torch.set_default_dtype(torch.float64)
+    torch.set_default_dtype(dtype)
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with (

@@ -8,15 +8,17 @@ one sample's output, and `vmap` over samples gives a block of rows at the price 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jvp, vjp, vmap
 
-from marquardt.torch_models.double_precision import in_double
+from marquardt.torch_models.double_precision import in_double, precision
 from marquardt.torch_models.parameter_layout import ParameterLayout, Tensors
 from marquardt.torch_models.samples import Call
 from marquardt.torch_models.written_out import WrittenOut
@@ -39,10 +41,18 @@ class ModuleFunction:
         self.bends = True
         """Whether the second directional derivative is there, and right."""
         fixed = {name: value for name, value in module.named_parameters() if name not in layout.trained}
-        self.constants: Tensors = {
-            name: _in_double(value) for name, value in (fixed | dict(module.named_buffers())).items()
-        }
+        constants = fixed | dict(module.named_buffers())
+        self.dtype = torch.float64
+        self.constants: Tensors = {name: _in(torch.float64, value) for name, value in constants.items()}
         self._recurrent = [layer for layer in module.modules() if isinstance(layer, nn.RNNBase)]
+
+    @cached_property
+    def single(self) -> ModuleFunction:
+        """The same in float32, for `rows`."""
+        other = copy.copy(self)
+        other.dtype = torch.float32
+        other.constants = {name: _in(torch.float32, value) for name, value in self.constants.items()}
+        return other
 
     def raw(self, params: Tensors, call: Call) -> Any:
         """What the module returns."""
@@ -83,10 +93,10 @@ class ModuleFunction:
             z = self.outputs(leaves, call)
             return _gradients(z, leaves, u)
 
-    @in_double
     def rows(self, params: Tensors, call: Call, cotangents: Tensor) -> tuple[Tensors, Tensor]:
         """Rows cotangentᵀ ∂z_n/∂w by name, (m, N, *shape), for cotangents (m, N, K); and Z (N, K)."""
-        return (self._rows if self.by_sample else self._rows_one_by_one)(params, call, cotangents)
+        with precision(self.dtype):
+            return (self._rows if self.by_sample else self._rows_one_by_one)(params, call, cotangents)
 
     # -- within --------------------------------------------------------------------------------
 
@@ -178,6 +188,6 @@ def _gradients(z: Tensor, leaves: Tensors, u: Tensor, keep: bool = False) -> Ten
     }
 
 
-def _in_double(value: Tensor) -> Tensor:
+def _in(dtype: torch.dtype, value: Tensor) -> Tensor:
     value = value.detach().clone()
-    return value.double() if value.is_floating_point() else value
+    return value.to(dtype) if value.is_floating_point() else value

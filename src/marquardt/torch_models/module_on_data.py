@@ -40,6 +40,8 @@ class ModuleOnData:
         self.n_samples, self.n_outputs = samples.n_samples, n_outputs
         self.n_params = function.layout.n_params
         self.notes: list[str] = []
+        self.runs_in_single = True
+        """Whether the module takes float32; not known before it is tried."""
         self.on_host = device.type == "cpu"
         row_bytes = ROW_BYTES if self.on_host else DEVICE_ROW_BYTES
         self._sizes = {
@@ -94,26 +96,33 @@ class ModuleOnData:
         return total.cpu().numpy()
 
     def rows(
-        self, w: FloatArray, seed: OutputSeed, residuals: slice = slice(None), kept: bool = False
+        self,
+        w: FloatArray,
+        seed: OutputSeed,
+        residuals: slice = slice(None),
+        kept: bool = False,
+        function: ModuleFunction | None = None,
     ) -> Iterator[tuple[Tensor, slice]]:
         """Blocks of Jacobian rows (residuals, chunk, p) on the device, and the samples they belong to.
 
-        A block is overwritten by the next, unless it is to be `kept`.
+        A block is overwritten by the next, unless it is to be `kept`.  `function` may be the one in float32.
         """
-        params, layout = self.params(w), self.function.layout
-        table = torch.empty(0, dtype=torch.float64, device=self.device)
+        function = function or self.function
+        dtype, layout = function.dtype, function.layout
+        params = {name: value.to(dtype) for name, value in self.params(w).items()}
+        table = torch.empty(0, dtype=dtype, device=self.device)
 
         def block(call: Call, part: slice) -> Tensor:
             nonlocal table
             cotangents = torch.from_numpy(seed.cotangents(part, residuals)).to(self.device)
-            found, _ = self.function.rows(params, call, cotangents)
+            found, _ = function.rows(params, call, cotangents)
             m, n, _ = cotangents.shape
             size = m * n * self.n_params
             if kept or table.numel() < size:
                 table = table.new_empty(size)
             return layout.fill(found, table[:size].view(m, n, self.n_params))
 
-        yield from self._attempts("rows", block)
+        yield from self._attempts("rows", block, dtype)
 
     def passes(self, call: Callable[[Call, slice], T]) -> Iterator[tuple[T, slice]]:
         """What `call` makes of chunk after chunk of the samples, in the size of a forward pass."""
@@ -121,13 +130,15 @@ class ModuleOnData:
 
     # -- within --------------------------------------------------------------------------------
 
-    def _attempts(self, which: str, call: Callable[[Call, slice], T]) -> Iterator[tuple[T, slice]]:
+    def _attempts(
+        self, which: str, call: Callable[[Call, slice], T], dtype: torch.dtype = torch.float64
+    ) -> Iterator[tuple[T, slice]]:
         """`call` on chunk after chunk, with smaller and smaller ones while memory runs out."""
         start = 0
         while start < self.n_samples:
             part = slice(start, min(start + self._sizes[which], self.n_samples))
             try:
-                result = call(self.samples.part(part), part)
+                result = call(self.samples.part(part, dtype), part)
             except RuntimeError as error:
                 self._sizes[which] = halved(part.stop - start, error, self.notes)
                 continue

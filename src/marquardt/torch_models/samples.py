@@ -51,10 +51,15 @@ class Samples:
             raise ValueError("X has no rows: there is nothing to fit")
         return cls((args, kwargs), lengths.pop())
 
-    def part(self, samples: slice) -> Call:
-        """The arguments for some of the samples."""
+    def part(self, samples: slice, dtype: torch.dtype = torch.float64) -> Call:
+        """The arguments for some of the samples; those in floating point as `dtype`."""
         args, kwargs = self.call
-        return tuple(table[samples] for table in args), {name: t[samples] for name, t in kwargs.items()}
+
+        def own(table: Tensor) -> Tensor:
+            table = table[samples]
+            return table.to(dtype) if table.is_floating_point() else table
+
+        return tuple(map(own, args)), {name: own(table) for name, table in kwargs.items()}
 
     def differ(self) -> bool:
         """Whether there are two samples with different inputs."""

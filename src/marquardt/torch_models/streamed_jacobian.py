@@ -25,6 +25,19 @@ class StreamedJacobian(streamed_jacobian.StreamedJacobian):
         for rows, part in self.model.rows(self.w, self.seed, residuals, kept):
             yield self.fetched(rows), part
 
+    def fill_single(self, matrix: FloatArray) -> FloatArray:
+        """By the module in float32, where it runs in that: a module may ask for float64 by name."""
+        if not self.model.runs_in_single:
+            return self.fill(matrix)
+        table = matrix.reshape(self.model.n_outputs, self.model.n_samples, -1)
+        try:
+            for rows, part in self.model.rows(self.w, self.seed, function=self.model.function.single):
+                table[:, part] = self.fetched(rows)
+        except RuntimeError:
+            self.model.runs_in_single = False
+            return self.fill(matrix)
+        return matrix
+
     def fetched(self, array: Tensor) -> FloatArray:
         return array.cpu().numpy()  # on a CPU the memory of PyTorch, read in place
 

@@ -24,8 +24,8 @@ from marquardt.linsolve.conjugate_gradients import Stop, conjugate_gradients, wo
 from marquardt.linsolve.system import Buffers, SingularSystemError, right_hand_side
 from marquardt.single_jacobian import SingleJacobian
 
-_LEAST = 2.0**-27
-"""Least damping, as a share of the trace of JᵀJ, for which float32 is tried: a sixteenth of its rounding.
+_LEAST = 2.0**-25
+"""Least damping, as a share of the trace of JᵀJ, for which float32 is tried: a quarter of its rounding.
 A compromise of 2^-24 to 2^-30 on the tasks of `benchmarks/mixed_precision.py`: lower, and more float32
 matrices are made in vain; higher, and fewer are tried."""
 _LARGEST = 1e30

@@ -7,6 +7,10 @@ libraries.
 Solvers take turns start by start, so that a slow minute of the machine hits all of them.  A start that does
 not reach the target within the cap counts as infinitely slow in the medians.  Whether it did is decided by
 an independent NumPy evaluation of the parameters each solver hands back.
+
+The last table says how many Jacobians a twentieth of the fastest peer's time would pay, if each took no
+longer than the float64 floor of `floor.py`: one dsyrk of rows x parameters, one dpotrf, a forward and a
+backward pass.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from dataclasses import asdict
 import numpy as np
 
 from adapters import SOLVERS, Solver, Unsupported
+from floor import floor_parts
 from table import duration, ratio, save, table
 from tasks import PEER_TASKS, Task
 
@@ -110,6 +115,25 @@ def report(task: Task, runs: dict, compilation: dict, missing: dict, cap: float)
     return "\n\n".join([head, table(HEADER, rows), *notes])
 
 
+def twentieth(task: Task, runs: dict[str, list[dict]]) -> list[str]:
+    """What 20 times the speed of the fastest compiled peer would take."""
+    peers = [name for name in runs if name != OURS and not name.startswith("scipy")]
+    middle = {name: float(np.median(times(runs[name]))) for name in peers}
+    fastest = min(middle, key=lambda name: middle[name])
+    floor = sum(floor_parts(task, 15).values())
+    steps = np.median([run["steps"] for run in runs[OURS] if run["reached"]])
+    share = middle[fastest] / 20
+    return [
+        task.name,
+        fastest,
+        duration(middle[fastest]),
+        duration(share),
+        duration(floor),
+        f"{share / floor:.1f}",
+        f"{steps:.0f}",
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--tasks", default=",".join(PEER_TASKS))
@@ -122,19 +146,34 @@ def main() -> None:
     names = options.solvers.split(";")
     if OURS not in names:
         names.insert(0, OURS)
-    texts, data = [], {}
+    texts, bounds, data = [], [], {}
     for task_name in options.tasks.split(","):
         task = PEER_TASKS[task_name]()
         print(f"{task_name} ...", flush=True)
         solvers, compilation, missing = prepare(task, names)
         runs = measure(task, solvers, options.starts, options.cap)
         texts.append(report(task, runs, compilation, missing, options.cap))
+        if len(runs) > 1:
+            bounds.append(twentieth(task, runs))
         data[task_name] = {
             "goal_sse": task.goal_sse,
             "compilation": compilation,
             "missing": missing,
             "runs": runs,
         }
+    if bounds:
+        head = [
+            "task",
+            "fastest peer",
+            "its median",
+            "a twentieth",
+            "floor of a Jacobian",
+            "pays",
+            "ours takes",
+        ]
+        texts.append(
+            "### Jacobians that a twentieth of the fastest peer's time pays\n\n" + table(head, bounds)
+        )
     title = (
         "# Time to the same cost, same starts, float64\n\n"
         f"{options.starts} starts, at most {options.cap:g} s each, solvers in turn.  'ours faster' is the "

@@ -4,7 +4,8 @@
 
 Digits: 64-32-10, three quarters of scikit-learn's 1797 images for training, stratified.
 Breast cancer: log-loss and accuracy on ten stratified folds, three shuffles.
-Both: everything at its default, inputs standardized on the training part.
+Both: everything at its default, inputs standardized on the training part; and of digits the mean of four
+starts, ended earlier: found on these three splits; on the next five it has 98.3 %, one such network 98.0 %.
 Starts: no stall means that a start converged, has the training accuracy of the best and a cost near it.
 Spirals: 2-25-1 on the 400 points of the classic comparison; solved means 399 right, since both spirals begin
 at the same point.
@@ -39,6 +40,9 @@ from table import duration, save, table
 Part = tuple[str, dict[str, Any]]
 DIGITS_MODELS: dict[str, Callable[[int], Any]] = {
     "LMClassifier": lambda seed: LMClassifier((32,), random_state=seed),
+    "LMClassifier, mean of 4": lambda seed: LMClassifier(
+        (32,), n_starts=4, ensemble_size=4, tol=0.01, random_state=seed
+    ),
     "MLPClassifier": lambda seed: make_pipeline(
         StandardScaler(), MLPClassifier((32,), max_iter=1000, random_state=seed)
     ),

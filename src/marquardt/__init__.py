@@ -14,9 +14,10 @@ from marquardt.damping import (
     Multiplicative,
     Nielsen,
 )
+from marquardt.growing_rows import GrowingRows
 from marquardt.initialization import LSUV, Glorot, He, NguyenWidrow, Uniform
 from marquardt.least_squares_fit import LeastSquaresFit, least_squares
-from marquardt.linsolve import QR, Auto, Cholesky, Dual, Eigen, Iterative
+from marquardt.linsolve import QR, Auto, Cholesky, Dual, Eigen, Iterative, MixedCholesky
 from marquardt.lm import minimize
 from marquardt.method import DEFAULT_DAMPING, Geodesic, Method
 from marquardt.models.layers import (
@@ -121,6 +122,7 @@ __all__ = [
     "Gelu",
     "Geodesic",
     "Glorot",
+    "GrowingRows",
     "He",
     "History",
     "Huber",
@@ -136,6 +138,7 @@ __all__ = [
     "Logistic",
     "MarquardtMetric",
     "Method",
+    "MixedCholesky",
     "MoreMetric",
     "Multiplicative",
     "NetworkProblem",

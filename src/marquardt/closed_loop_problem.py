@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from marquardt._lapack import dposv
-from marquardt._types import FloatArray
+from marquardt._types import FloatArray, IntArray
 from marquardt.feedback import Coupling, Feedback
 from marquardt.jacobian import DenseJacobian, KhatriRaoJacobian
 from marquardt.losses import LossOf, squared_error
@@ -130,6 +130,12 @@ class ClosedLoopProblem(NetworkProblem):
 
     def identity(self) -> dict[str, object]:
         return {**super().identity(), "feedback": repr(self.feedback)}
+
+    def take(self, rows: IntArray) -> NetworkProblem:
+        """Not for these rows."""
+        raise TypeError(
+            "the rows of a closed loop follow one another and cannot be taken apart: leave rows=None"
+        )
 
     # -- the driver's view ---------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from marquardt._types import FloatArray
 from marquardt.damping import DampingRule, Identity, Metric
+from marquardt.growing_rows import EarlySteps, GrowingRows, row_problem
 from marquardt.linsolve import Auto, LinearSolver
 from marquardt.method import DEFAULT_DAMPING, Geodesic, Method, Reason, State
 from marquardt.problem import Problem
@@ -41,6 +42,7 @@ def minimize(
     callback: Callback | None = None,
     validation: Validation | None = None,
     checkpoint: Checkpoints | None = None,
+    rows: GrowingRows | None = None,
 ) -> Result:
     """Minimise ½‖r(w)‖² + ½wᵀS₀w from w0 by the Levenberg-Marquardt method.
 
@@ -61,7 +63,11 @@ def minimize(
         w -> validation cost; the parameters of its lowest value are returned, and `Stopping.max_fail`
         iterations without improvement end the run.
     checkpoint : Checkpoint, optional
-        A file to keep the run in: called again with it, the run goes on where it was, bit for bit.
+        A file to keep the run in: called again with it, the run goes on where it was, bit for bit.  Steps on
+        a part of the rows are not kept, and made again.
+    rows : GrowingRows, optional
+        For a `NetworkProblem` with many more rows than parameters: begin on a part of the rows, which grows.
+        Costs in the history are those of all rows.
 
     Returns
     -------
@@ -101,6 +107,7 @@ def minimize(
         callback=callback,
         validation=validation,
         checkpoint=checkpoint,
+        rows=rows,
     )
 
 
@@ -113,11 +120,11 @@ def minimize_by(
     callback: Callback | None = None,
     validation: Validation | None = None,
     checkpoint: Checkpoints | None = None,
+    rows: GrowingRows | None = None,
 ) -> Result:
     """`minimize` with the parts of the method in one object."""
-    return _Run(problem, method, validation, RunRecord(stopping or Stopping(), callback, checkpoint)).result(
-        w0
-    )
+    record = RunRecord[float](stopping or Stopping(), callback, checkpoint)
+    return _Run(problem, method, validation, record, rows).result(w0)
 
 
 def _guided(method: Method, validation: Validation | None) -> Method:
@@ -133,9 +140,15 @@ class _Run:
     """The host loop."""
 
     def __init__(
-        self, problem: Problem, method: Method, validation: Validation | None, record: RunRecord[float]
+        self,
+        problem: Problem,
+        method: Method,
+        validation: Validation | None,
+        record: RunRecord[float],
+        rows: GrowingRows | None,
     ) -> None:
         self.problem, self.method, self.validation, self.record = problem, method, validation, record
+        self.rows = rows
         self.guided = _guided(method, validation)
         self.state: State | None = None
 
@@ -153,7 +166,10 @@ class _Run:
         return result
 
     def _loop(self, w0: ArrayLike, kept: object | None) -> Reason:
-        reason = self._start(w0) if kept is None else self._resume(kept)
+        if kept is not None:
+            reason = self._resume(kept)
+        else:
+            reason = self._start(w0) if self.rows is None else self._early(self.rows, w0)
         while reason is None:
             assert self.state is not None
             self.state = self.guided.step(self.problem, self.state)
@@ -165,13 +181,33 @@ class _Run:
         reason = self._note(self.state)
         return self.state.stuck or reason
 
+    def _early(self, rows: GrowingRows, w0: ArrayLike) -> Reason | None:
+        """The steps on a part of the rows, then the state on all."""
+        problem, tolerance = row_problem(self.problem, "rows"), self.record.stopping.cost_tolerance
+        steps = EarlySteps(rows, self.guided, problem, w0, tolerance)
+        try:
+            for self.state in steps:
+                reason = self._note(self.state, self.record.note_early)
+                if reason is not None:
+                    return reason
+        finally:  # whatever ended them
+            if steps.standing.n_rows:
+                self.state = steps.handed_over()
+        if not steps.standing.n_rows:  # so few rows that there is no part of them
+            return self._start(w0)
+        assert self.state is not None
+        self.record.fails = 0
+        return self.state.stuck
+
     def _resume(self, kept: object) -> Reason | None:
         assert isinstance(kept, Snapshot)
         self.state = self.method.resume(self.problem, kept.position)
         self.record.restore(kept)
         return self.record.reason(self.state)
 
-    def _note(self, state: State) -> Reason | None:
+    def _note(
+        self, state: State, note: Callable[[State, float | None], Reason | None] | None = None
+    ) -> Reason | None:
         """Note where the run stands; the reason to stop here, if any."""
         try:
             validation_cost = None if self.validation is None else float(self.validation(state.at.w))
@@ -181,6 +217,9 @@ class _Run:
             return self.record.failed(error, "validation raised ")
         value = state.at.cost if validation_cost is None else validation_cost
         self.record.offer(value, state.at.w, state.at.cost)
+        return (note or self._keep)(state, validation_cost)
+
+    def _keep(self, state: State, validation_cost: float | None) -> Reason | None:
         return self.record.note(state, validation_cost, lambda: self.record.snapshot(state))
 
     def _identity(self, w0: ArrayLike) -> dict[str, object]:
@@ -190,4 +229,5 @@ class _Run:
             "method": self.method,
             "stopping": self.record.stopping.tolerances,
             "validation": self.validation,
+            **({} if self.rows is None else {"rows": self.rows}),
         }

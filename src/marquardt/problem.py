@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from marquardt._checks import check_samples, check_weights
 from marquardt._lapack import dposv
-from marquardt._types import FloatArray
+from marquardt._types import FloatArray, IntArray
 from marquardt.gram import LayerFactors, Scratch
 from marquardt.jacobian import Jacobian, KhatriRaoJacobian
 from marquardt.losses import (
@@ -135,7 +135,7 @@ class NetworkProblem:
         self.targets = np.ascontiguousarray(targets.T)  # (K, N)
         self.sample_weight = None if weights is None else np.ascontiguousarray(weights.T)  # (N,) or (K, N)
         self._first = augmented(X)
-        self._loss = self._of(loss)
+        self._loss_of, self._loss = loss, self._of(loss)
         self._scratch = Scratch()
         self._latest: tuple[FloatArray, ForwardPass] | None = None
 
@@ -148,7 +148,20 @@ class NetworkProblem:
     def with_loss(self, loss: LossOf) -> NetworkProblem:
         """The same problem under another loss; data, buffers and the latest pass are shared."""
         other = copy.copy(self)
-        other._loss = self._of(loss)
+        other._loss_of, other._loss = loss, self._of(loss)
+        return other
+
+    def take(self, rows: IntArray) -> NetworkProblem:
+        """The same problem on some of the rows, under the same S₀."""
+        other = copy.copy(self)
+        other.n_samples = len(rows)
+        other.targets = np.take(self.targets, rows, axis=1)
+        other.sample_weight = (
+            None if self.sample_weight is None else np.take(self.sample_weight, rows, axis=-1)
+        )
+        other._first = np.take(self._first, rows, axis=1)
+        other._loss = other._of(self._loss_of)
+        other._scratch, other._latest = Scratch(), None
         return other
 
     def identity(self) -> dict[str, object]:
@@ -173,6 +186,16 @@ class NetworkProblem:
         """s of every entry (K, N); read-only."""
         weights = 1.0 if self.sample_weight is None else self.sample_weight
         return np.broadcast_to(np.asarray(weights), self.targets.shape)
+
+    @property
+    def values_per_row(self) -> int:
+        """How much a row tells: K values, or one of K classes that exclude one another."""
+        return 1 if isinstance(self._loss, SoftmaxCrossEntropy | SoftmaxSquaredError) else len(self.targets)
+
+    @property
+    def total_weight(self) -> float:
+        """The number of rows, counting a weight of 2 as two; with weights of entries, the number of these."""
+        return float(self.n_samples if self.sample_weight is None else self.sample_weight.sum())
 
     @property
     def sums_squares(self) -> bool:

@@ -117,6 +117,12 @@ class RunRecord(Generic[T]):
             self.checkpoint.note(record.iteration, snapshot())
         return self._call_back(record) or self.reason(state)
 
+    def note_early(self, state: State, validation_cost: float | None = None) -> Reason | None:
+        """The same for a step that was made for some of the rows; no checkpoint keeps it."""
+        record = state.record(len(self.history), self.seconds, validation_cost)
+        self.history.append(record)
+        return self._call_back(record) or self.stopping.early_reason(record)
+
     def reason(self, state: State) -> Reason | None:
         """The reason to stop after the last record, if any."""
         with np.errstate(over="ignore"):

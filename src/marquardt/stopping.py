@@ -80,8 +80,8 @@ class Stopping:
         fails : int
             Iterations since the validation cost last improved.
         """
-        if now.cost <= self.cost_goal:
-            return Status.COST_GOAL, f"cost {now.cost:.3g} <= goal {self.cost_goal:.3g}"
+        if (reached := self._goal(now)) is not None:
+            return reached
         if now.gradient_norm <= self.gradient_tolerance:
             return (
                 Status.GRADIENT_TOLERANCE,
@@ -91,6 +91,19 @@ class Stopping:
             return small
         if self.max_fail is not None and fails >= self.max_fail:
             return Status.MAX_FAIL, f"validation cost did not improve for {fails} iterations"
+        return self._limit(now)
+
+    def early_reason(self, now: Iteration) -> tuple[Status, str] | None:
+        """The same while the steps are made for some of the rows: nothing has converged there, and only the
+        goal and the limits end a run."""
+        return self._goal(now) or self._limit(now)
+
+    def _goal(self, now: Iteration) -> tuple[Status, str] | None:
+        if now.cost <= self.cost_goal:
+            return Status.COST_GOAL, f"cost {now.cost:.3g} <= goal {self.cost_goal:.3g}"
+        return None
+
+    def _limit(self, now: Iteration) -> tuple[Status, str] | None:
         if now.iteration >= self.max_iter:
             return Status.MAX_ITER, f"{now.iteration} iterations, limit {self.max_iter}"
         if self.max_time is not None and now.time >= self.max_time:

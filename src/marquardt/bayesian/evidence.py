@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from numpy.typing import ArrayLike
 
+from marquardt.bayesian.early_evidence import start_early
 from marquardt.bayesian.evidence_result import EvidenceResult
 from marquardt.bayesian.evidence_run import EvidenceRun, EvidenceSnapshot
 from marquardt.bayesian.noise import NoiseOf, usual_noise
 from marquardt.bayesian.precisions import PrecisionRule
 from marquardt.bayesian.prior_groups import Grouping, input_groups
 from marquardt.bayesian.schedule import Schedule
+from marquardt.growing_rows import GrowingRows
 from marquardt.method import Method, Reason
 from marquardt.problem import NetworkProblem
 from marquardt.run_record import Callback, Checkpoints
@@ -36,6 +38,7 @@ def maximize_evidence(
     stopping: Stopping | None = None,
     callback: Callback | None = None,
     checkpoint: Checkpoints | None = None,
+    rows: GrowingRows | None = None,
 ) -> EvidenceResult:
     """Fit a network with its regularisation found from the data.
 
@@ -64,6 +67,8 @@ def maximize_evidence(
         As in `minimize`; the cost in the records is that under the precisions of its time.
     checkpoint : Checkpoint, optional
         As in `minimize`.
+    rows : GrowingRows, optional
+        As in `minimize`: precisions are estimated on the parts of the rows, too.
 
     Returns
     -------
@@ -99,18 +104,19 @@ def maximize_evidence(
         callback=callback,
         checkpoint=checkpoint,
     )
-    kept = None if checkpoint is None else checkpoint.begin(run.identity(w0))
+    own = {} if rows is None else {"rows": rows}
+    kept = None if checkpoint is None else checkpoint.begin({**run.identity(w0), **own})
     if isinstance(kept, EvidenceResult):
         return kept
-    fit = run.finish(run.record.ending(lambda: _loop(run, w0, kept)))
+    fit = run.finish(run.record.ending(lambda: _loop(run, w0, kept, rows)))
     if checkpoint is not None:
         checkpoint.end(fit, fit.result.status)
     return fit
 
 
-def _loop(run: EvidenceRun, w0: ArrayLike, kept: object | None) -> Reason:
+def _loop(run: EvidenceRun, w0: ArrayLike, kept: object | None, rows: GrowingRows | None) -> Reason:
     if kept is None:
-        reason = run.start(w0)
+        reason = run.start(w0) if rows is None else start_early(run, rows, w0)
     else:
         assert isinstance(kept, EvidenceSnapshot)
         reason = run.resume(kept)

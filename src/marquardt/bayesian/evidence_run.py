@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -92,6 +94,7 @@ class EvidenceRun:
         callback: Callback | None = None,
         checkpoint: Checkpoints | None = None,
     ) -> None:
+        self._settings: dict[str, Any] = {"groups": groups, "noise": noise, "rule": rule}
         usual = CLASS_RULE if problem.is_cross_entropy else PrecisionRule()
         self.model = PrecisionModel(groups(problem.network), noise(problem), rule or usual)
         self.method, self.schedule = _exact_where_it_fits(method or Method()), schedule or Schedule()
@@ -106,10 +109,31 @@ class EvidenceRun:
 
     # -- step by step --------------------------------------------------------------------------
 
-    def start(self, w0: ArrayLike) -> Reason | None:
-        """Begin at w0 (n_params,); the reason to end there, if any."""
-        self.state = self.method.start(self.problem, w0)
+    def start(
+        self, w0: ArrayLike, precisions: Precisions | None = None, method: Method | None = None
+    ) -> Reason | None:
+        """Begin at w0 (n_params,); the reason to end there, if any.
+
+        `precisions` are those to begin with, if not the usual; `method` another for the first state.
+        """
+        self.begin(w0, precisions or self.precisions, method)
+        assert self.state is not None
         return self._note(self.state)
+
+    def begin(self, w0: ArrayLike, precisions: Precisions, method: Method | None = None) -> None:
+        """The same without a record."""
+        problem = self.problem
+        if precisions is not self.precisions:
+            problem = problem.with_prior(self.model.prior(precisions))
+        state = (method or self.method).start(problem, w0)
+        self.state, self.problem, self.precisions = state, problem, precisions
+
+    def on(self, problem: NetworkProblem) -> EvidenceRun:
+        """A run of the same settings on another problem, without limits, not started."""
+        stopping = replace(self.record.stopping, max_iter=sys.maxsize, max_time=None, cost_goal=0.0)
+        return EvidenceRun(
+            problem, method=self.method, schedule=self.schedule, stopping=stopping, **self._settings
+        )
 
     def step(self) -> Reason | None:
         """Re-estimate the precisions, if it is time to, and take one step; the reason to end, if any.

@@ -28,6 +28,7 @@ from marquardt.estimators.choices import (
 )
 from marquardt.estimators.training_rows import TrainingRows
 from marquardt.estimators.validation_split import LAST, RANDOM, as_groups
+from marquardt.growing_rows import GrowingRows
 from marquardt.method import Geodesic
 from marquardt.target_weights import entry_weights
 
@@ -51,6 +52,7 @@ _SHARED_CONSTRAINTS: dict[str, list[Any]] = {
     "solver": [StrOptions(set(SOLVERS)), HasMethods("prepare")],
     "acceleration": ["boolean", Geodesic],
     "resolve_output": ["boolean"],
+    "growing_rows": ["boolean", StrOptions({"auto"}), GrowingRows],
     "scale_inputs": ["boolean"],
     "max_time": [None, Interval(Real, 0, None, closed="neither")],
     "warm_start": ["boolean"],

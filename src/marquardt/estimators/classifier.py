@@ -31,6 +31,7 @@ from marquardt.estimators.starts import Starts
 from marquardt.estimators.training_rows import TrainingRows
 from marquardt.estimators.training_task import TrainingTask
 from marquardt.estimators.validation_split import Splitter, set_aside
+from marquardt.growing_rows import GrowingRows
 from marquardt.initialization import Initialization
 from marquardt.linsolve import LinearSolver
 from marquardt.lm import Callback
@@ -87,6 +88,8 @@ class LMClassifier(ClassifierMixin, BaseEstimator):
         As in `LMRegressor`.
     damping, solver, acceleration, resolve_output, scale_inputs
         As in `LMRegressor`.
+    growing_rows : bool, "auto" or GrowingRows
+        As in `LMRegressor`; "auto" is False with cross-entropy, which gained nothing by it.
     warm_start : bool
         Begin at the weights of the last `fit`, in its scaling; y must have the same classes.
 
@@ -178,6 +181,7 @@ class LMClassifier(ClassifierMixin, BaseEstimator):
         solver: str | LinearSolver = "auto",
         acceleration: bool | Geodesic = True,
         resolve_output: bool = True,
+        growing_rows: bool | str | GrowingRows = "auto",
         scale_inputs: bool = True,
         max_time: float | None = None,
         warm_start: bool = False,
@@ -205,6 +209,7 @@ class LMClassifier(ClassifierMixin, BaseEstimator):
         self.solver = solver
         self.acceleration = acceleration
         self.resolve_output = resolve_output
+        self.growing_rows = growing_rows
         self.scale_inputs = scale_inputs
         self.max_time = max_time
         self.warm_start = warm_start

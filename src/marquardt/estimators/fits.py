@@ -18,6 +18,7 @@ from marquardt.bayesian.posterior import Posterior
 from marquardt.bayesian.precisions import PrecisionRule
 from marquardt.bayesian.prior_groups import Grouping, input_groups
 from marquardt.bayesian.schedule import Schedule
+from marquardt.growing_rows import GrowingRows
 from marquardt.linsolve import SingularSystemError
 from marquardt.lm import Callback, minimize_by
 from marquardt.losses import Robust
@@ -80,6 +81,7 @@ class PlainFit:
     method: Method
     stopping: Stopping
     validation: NetworkProblem | None = None
+    rows: GrowingRows | None = None
 
     def __call__(
         self, w0: FloatArray, callback: Callback | None, checkpoint: Checkpoints | None = None
@@ -94,6 +96,7 @@ class PlainFit:
                 callback=callback,
                 validation=validation,
                 checkpoint=checkpoint,
+                rows=self.rows,
             )
         )
 
@@ -138,6 +141,7 @@ class EvidenceFit:
     rule: PrecisionRule | None = None
     schedule: Schedule | None = None
     noise: NoiseOf = usual_noise
+    rows: GrowingRows | None = None
 
     def __call__(
         self, w0: FloatArray, callback: Callback | None, checkpoint: Checkpoints | None = None
@@ -153,5 +157,6 @@ class EvidenceFit:
             stopping=self.stopping,
             callback=callback,
             checkpoint=checkpoint,
+            rows=self.rows,
         )
         return Trained(fit.result, fit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from marquardt._types import FloatArray
+from marquardt.bayesian.evidence_result import EvidenceResult
 from marquardt.committee import Committee, Member
 from marquardt.damping import DampingRule
 from marquardt.estimators.checks import checked_sizes
@@ -20,15 +22,17 @@ from marquardt.estimators.choices import (
     DAMPINGS,
     SOLVERS,
     chosen,
+    chosen_growth,
     chosen_regularization,
 )
 from marquardt.estimators.fits import Trained
-from marquardt.estimators.regularization import Regularization
+from marquardt.estimators.regularization import L2, Regularization
 from marquardt.estimators.scaling import Scaler
 from marquardt.estimators.starts import Runs, n_processes, run_starts
 from marquardt.estimators.training_memory import check_training_memory
 from marquardt.estimators.training_messages import Printing, print_start, warn_of_end
 from marquardt.estimators.training_task import TrainingTask
+from marquardt.growing_rows import GrowingRows
 from marquardt.initialization import Initialization
 from marquardt.linsolve import LinearSolver
 from marquardt.lm import Callback
@@ -64,6 +68,7 @@ class NetworkEstimator(Protocol):
     solver: str | LinearSolver
     acceleration: bool | Geodesic
     resolve_output: bool
+    growing_rows: bool | str | GrowingRows
     scale_inputs: bool
     max_time: float | None
     warm_start: bool
@@ -136,6 +141,7 @@ def train(
             f"damping={estimator.damping!r} is guided by validation rows: set early_stopping=True, or take "
             "another damping"
         )
+    task = _growing(estimator, task, suited=last is None and isinstance(regularization, L2))
     fit = regularization.fit(
         task,
         _alpha(estimator),
@@ -161,6 +167,23 @@ def train(
     return runs
 
 
+def _growing(estimator: NetworkEstimator, task: TrainingTask, suited: bool) -> TrainingTask:
+    """With the growth of the rows; by itself only where suited: the weights of a warm start know all rows,
+    and the evidence gains little.  None in the rounds of a robust fit."""
+    if task.penalty is not None and estimator.growing_rows in ("auto", False):
+        return task
+    if task.penalty is not None:
+        raise ValueError(
+            f"growing_rows={estimator.growing_rows!r}: the rounds of a robust fit need all rows; set "
+            "growing_rows='auto', or loss='squared_error'"
+        )
+    problem = task.problem(0.0)
+    growth = chosen_growth(estimator.growing_rows, problem, suited)
+    if growth is not None and estimator.verbose and (parts := growth.counts_of(problem)):
+        print(f"begins on {parts[0]} of {problem.n_samples} rows, which grow", flush=True)
+    return replace(task, growth=growth)
+
+
 def _checkpoint(given: Checkpoints | str | os.PathLike[str] | None) -> Checkpoints | None:
     """A path stands for the checkpoint of that name."""
     if isinstance(given, str | os.PathLike):
@@ -179,9 +202,10 @@ def keep_training(
     fitted.network_, fitted.w_, fitted.x_scaler_ = network, result.w, x_scaler
     problem = task.problem(_alpha(estimator)) if with_posterior else None
     fitted.committee_ = _committee(network, runs.ranked[: estimator.ensemble_size], problem)
-    fitted.result_, fitted.starts_, fitted.evidence_ = result, runs.starts, runs.best.evidence
+    evidence = _noted(estimator, runs.best.evidence)
+    fitted.result_, fitted.starts_, fitted.evidence_ = result, runs.starts, evidence
     fitted.history_, fitted.status_ = result.history, result.status
-    fitted.message_ = result.message if runs.best.evidence is None else runs.best.evidence.message
+    fitted.message_ = result.message if evidence is None else evidence.message
     fitted.n_iter_, fitted.loss_ = result.n_iter, result.cost / task.rows.total_weight
     fitted.loss_curve_ = task.losses(result)[1:].tolist()
     fitted.n_layers_, fitted.n_outputs_ = len(network.layers), network.n_outputs
@@ -199,6 +223,18 @@ def _committee(network: MLP, best: Sequence[Trained], problem: NetworkProblem | 
     posteriors = [None if problem is None else trained.posterior(problem) for trained in best]
     members = zip(best, posteriors, strict=True)
     return Committee(network, tuple(Member(trained.result.w, posterior) for trained, posterior in members))
+
+
+def _noted(estimator: NetworkEstimator, evidence: EvidenceResult | None) -> EvidenceResult | None:
+    """With a note where a penalty was given that the evidence does not ask for; no error, since
+    scikit-learn's checks set both."""
+    if evidence is None or estimator.alpha is None:
+        return evidence
+    said = (
+        f"alpha={estimator.alpha!r} is not used: with regularization={estimator.regularization!r} the "
+        "penalty is found from the rows; to give it, regularization='l2'"
+    )
+    return replace(evidence, notes=(*evidence.notes, said))
 
 
 def _alpha(estimator: NetworkEstimator) -> float:

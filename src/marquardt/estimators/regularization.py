@@ -41,7 +41,7 @@ class L2:
     def fit(self, task: TrainingTask, alpha: float, method: Method, stopping: Stopping) -> Fit:
         problem, validation = task.problem(alpha), task.validation_problem
         if task.penalty is None:
-            return PlainFit(problem, method, stopping, validation)
+            return PlainFit(problem, method, stopping, validation, task.growth)
         return ReweightedFit(problem, task.penalty, method, stopping, validation)
 
 
@@ -99,5 +99,12 @@ class Bayesian:
                 "evidence ends it; set early_stopping=False, or regularization='l2'"
             )
         return EvidenceFit(
-            task.problem(0.0), method, stopping, GROUPINGS[self.groups], self.rule, self.schedule, task.noise
+            task.problem(0.0),
+            method,
+            stopping,
+            GROUPINGS[self.groups],
+            self.rule,
+            self.schedule,
+            task.noise,
+            task.growth,
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from marquardt._memory import available_bytes, readable
-from marquardt.linsolve import QR, Auto, Cholesky, Dual, Eigen, Iterative, LinearSolver
+from marquardt.linsolve import QR, Auto, Cholesky, Dual, Eigen, Iterative, LinearSolver, MixedCholesky
 from marquardt.linsolve.auto import iterative_bytes
 from marquardt.models.layers import Softmax
 from marquardt.models.mlp import MLP
@@ -16,6 +16,7 @@ _SMALL = 100e6
 
 _SYSTEM: dict[type, Callable[[int, int], float]] = {
     Cholesky: lambda n, p: 24.0 * p**2,
+    MixedCholesky: lambda n, p: 24.0 * p**2,
     Eigen: lambda n, p: 32.0 * p**2,
     QR: lambda n, p: 24.0 * n * p + 40.0 * p**2,
     Dual: lambda n, p: 24.0 * n**2,

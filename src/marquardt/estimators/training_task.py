@@ -14,6 +14,7 @@ from marquardt._types import FloatArray
 from marquardt.bayesian.noise import NoiseOf, usual_noise
 from marquardt.estimators.choices import chosen_law
 from marquardt.estimators.training_rows import TrainingRows
+from marquardt.growing_rows import GrowingRows
 from marquardt.initialization import Initialization
 from marquardt.losses import LossOf, Robust, squared_error
 from marquardt.models.mlp import MLP
@@ -33,6 +34,8 @@ class TrainingTask:
     """In place of the square."""
     noise: NoiseOf = usual_noise
     """Of the evidence."""
+    growth: GrowingRows | None = None
+    """How the fit begins on a part of the rows; None for all at once."""
 
     def starts(
         self,

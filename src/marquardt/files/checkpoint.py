@@ -202,9 +202,9 @@ class _RunFile:
             differing = differences(header["fingerprint"], self._fingerprint)
             if differing:
                 raise CheckpointError(
-                    f"the checkpoint {self.path!r} is of another run: {'; '.join(differing)}. Give the run "
-                    f"what it had (random_state too, where it draws the start), or delete the file to begin "
-                    f"anew."
+                    f"the checkpoint {self.path!r} is of another run, on another table or with other "
+                    f"settings: {'; '.join(differing)}. Give the run what it had (random_state too, where it "
+                    f"draws the start), or delete the file to begin anew."
                 )
             return snapshot_from_data(header["data"], arrays), int(header["iteration"])
         except (KeyError, TypeError, ValueError) as error:

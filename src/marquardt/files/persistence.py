@@ -23,17 +23,18 @@ from marquardt.tables.fit_record import ColumnEffect, EvidenceRecord, FitRecord,
 from marquardt.tables.model import TableModel
 
 if TYPE_CHECKING:
+    from marquardt.estimators.classifier import LMClassifier
     from marquardt.estimators.regressor import LMRegressor
 
 Arrays = Mapping[str, np.ndarray]
 
 
-def save(model: TableModel | LMRegressor, path: str | os.PathLike[str]) -> None:
+def save(model: TableModel | LMRegressor | LMClassifier, path: str | os.PathLike[str]) -> None:
     """Save a fitted model to a `.marquardt` file, in one step: a fault half-way keeps the old file.
 
     Parameters
     ----------
-    model : TableModel or fitted LMRegressor
+    model : TableModel, or fitted LMRegressor or LMClassifier
     path : path-like
 
     Raises
@@ -44,25 +45,16 @@ def save(model: TableModel | LMRegressor, path: str | os.PathLike[str]) -> None:
     if isinstance(model, TableModel):
         header, arrays = _table_model_data(model)
     else:
-        from marquardt.estimators.regressor import LMRegressor  # scikit-learn comes with them
-        from marquardt.files.regressor_file import regressor_data
-
-        if not isinstance(model, LMRegressor):
-            raise ModelFileError(
-                f"{type(model).__name__} cannot be saved to a model file, only LMRegressor and TableModel "
-                f"can; joblib.dump takes it, but open such a file only where you trust its source"
-            )
-        header, arrays = regressor_data(model)
-        header["kind"] = "regressor"
+        header, arrays = _estimator_data(model)
     write_archive(path, {"written_by": __version__, **header}, arrays)
 
 
-def load(path: str | os.PathLike[str]) -> TableModel | LMRegressor:
+def load(path: str | os.PathLike[str]) -> TableModel | LMRegressor | LMClassifier:
     """Load what `save` wrote.
 
     Returns
     -------
-    TableModel or LMRegressor
+    TableModel, LMRegressor or LMClassifier
         Predictions are those of the saved model, to the last bit on the same machine.
 
     Raises
@@ -76,19 +68,45 @@ def load(path: str | os.PathLike[str]) -> TableModel | LMRegressor:
         raise ModelFileError(
             f"{name!r} holds plain weights: read it by `marquardt.trainer.weights_file.load_weights`"
         )
-    if kind not in ("table", "regressor"):
+    if kind == "solution":
+        raise ModelFileError(
+            f"{name!r} holds the solution of a differential problem: read it by "
+            "marquardt.apps.pinn.Solution.load(path, pde)"
+        )
+    if kind not in ("table", "regressor", "classifier"):
         raise ModelFileError(f"{name!r} holds a model of unknown kind {str(kind)[:40]!r}: upgrade marquardt")
     try:
         if kind == "table":
             return _table_model(header, arrays)
+        from marquardt.files.classifier_file import classifier_from_data
         from marquardt.files.regressor_file import regressor_from_data
 
+        if kind == "classifier":
+            return classifier_from_data(header, arrays)
         return regressor_from_data(header, arrays)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise ModelFileError(
             f"{name!r} is a damaged model file ({type(error).__name__}: {str(error)[:200]}). "
             "Nothing in it was run. Make it again with `marquardt fit`, or ask for a fresh copy."
         ) from error
+
+
+def _estimator_data(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    from marquardt.estimators.classifier import LMClassifier  # scikit-learn comes with them
+    from marquardt.estimators.regressor import LMRegressor
+    from marquardt.files.classifier_file import classifier_data
+    from marquardt.files.regressor_file import regressor_data
+
+    if isinstance(model, LMRegressor):
+        header, arrays = regressor_data(model)
+        return {**header, "kind": "regressor"}, arrays
+    if isinstance(model, LMClassifier):
+        header, arrays = classifier_data(model)
+        return {**header, "kind": "classifier"}, arrays
+    raise ModelFileError(
+        f"{type(model).__name__} cannot be saved to a model file, only LMRegressor, LMClassifier and "
+        "TableModel can; joblib.dump takes it, but open such a file only where you trust its source"
+    )
 
 
 def _table_model_data(model: TableModel) -> tuple[dict[str, Any], dict[str, Any]]:

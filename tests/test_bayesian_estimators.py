@@ -229,6 +229,17 @@ def test_laplace_is_for_cross_entropy():
         LMClassifier((2,), laplace=True, loss="squared_error").fit(X, y)
 
 
+def test_a_penalty_beside_the_evidence_is_told():
+    """No error: scikit-learn's checks set alpha."""
+    X, y = noisy(60)
+    model = bayesian(alpha=0.1, n_starts=1).fit(X, y)
+    said = "alpha=0.1 is not used: with regularization='bayesian' the penalty is found from the rows"
+    assert said in model.message_ and any(said in note for note in model.evidence_.notes)
+    plain = bayesian(n_starts=1).fit(X, y)
+    assert "alpha=" not in plain.message_
+    np.testing.assert_array_equal(plain.w_, model.w_)
+
+
 def test_targets_transformed_by_scikit_learn():
     X, y = noisy(60)
     model = TransformedTargetRegressor(bayesian(), func=np.arcsinh, inverse_func=np.sinh).fit(X, y)

@@ -335,7 +335,10 @@ def test_the_command_goes_on_too(tmp_path):
     assert command("--checkpoint", str(path), "--max-iter", "5").exit_code == 0
     assert sorted(file.name for file in tmp_path.glob("run*")) == ["run.start1", "run.start2"]
     other = command("--checkpoint", str(path), "--alpha", "0.1")
-    assert other.exit_code == 2 and "is of another run: prior has other values" in other.stderr
+    assert (
+        other.exit_code == 2
+        and "of another run, on another table or with other settings: prior has other values" in other.stderr
+    )
     again = json.loads(command("--checkpoint", str(path)).stdout)
     assert (again["scores"], again["n_iter"]) == (whole["scores"], whole["n_iter"])
     assert again["evidence"] == whole["evidence"] and not list(tmp_path.glob("run*"))
@@ -367,7 +370,9 @@ def test_a_checkpoint_of_another_run_is_refused_by_name(name, tmp_path):
     RUNS["plain"](checkpoint=Checkpoint(path), max_iter=3)
     other, message = DIFFERENT[name]
     before = path.read_bytes()
-    with pytest.raises(CheckpointError, match=rf"is of another run: .*{message}"):
+    with pytest.raises(
+        CheckpointError, match=rf"is of another run, on another table or with other settings: .*{message}"
+    ):
         other(checkpoint=Checkpoint(path))
     assert path.read_bytes() == before
 

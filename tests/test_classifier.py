@@ -19,12 +19,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from marquardt import LMClassifier, Status, save
+from marquardt import LMClassifier, Status, load, save
 from marquardt.datasets import two_spirals
 from marquardt.estimators.choices import ACTIVATIONS, SOLVERS
 from marquardt.estimators.labels import Labels
 from marquardt.estimators.training_rows import TrainingRows
-from marquardt.files.archive import ModelFileError
+from marquardt.files.archive import ModelFileError, read_archive, write_archive
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 2))
@@ -444,7 +444,61 @@ def test_a_fitted_model_is_small_when_pickled():
     np.testing.assert_array_equal(pickle.loads(data).predict_proba(X), model.predict_proba(X))
 
 
-def test_a_model_file_refuses_it(tmp_path):
-    with pytest.raises(ModelFileError, match="LMClassifier cannot be saved"):
-        save(small().fit(X, TWO), tmp_path / "model.marquardt")  # pyright: ignore[reportArgumentType]
+LABELS = {
+    **KINDS,
+    "booleans": NOISY > 0,
+    "floats": np.where(NOISY > 0, 1.0, -2.0),
+    "objects": np.where(NOISY > 0, "so", "not so").astype(object),
+}
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_a_model_file_brings_it_back(tmp_path, kind):
+    y = LABELS[kind]
+    model = small(n_starts=2, tol=0.01).fit(pd.DataFrame(X, columns=["a", "b"]), y)
+    save(model, tmp_path / "model.marquardt")
+    back = load(tmp_path / "model.marquardt")
+    rows = pd.DataFrame(X, columns=["a", "b"])
+    assert isinstance(back, LMClassifier) and back.get_params() == model.get_params()
+    for ask in ("predict", "predict_proba", "predict_log_proba"):
+        np.testing.assert_array_equal(getattr(back, ask)(rows), getattr(model, ask)(rows))
+    assert (
+        back.classes_.dtype == model.classes_.dtype and back.predict(rows).dtype == model.predict(rows).dtype
+    )
+    names = {name for name in vars(model) if name.endswith("_")}
+    assert names == {name for name in vars(back) if name.endswith("_")}
+    assert back.message_ == model.message_ and list(back.starts_) == list(model.starts_)
+    assert back.score(rows, y) == model.score(rows, y) and clone(back).get_params() == model.get_params()
+
+
+def test_a_model_file_keeps_weights_of_classes_and_posteriors(tmp_path):
+    options = {"laplace": True, "regularization": "bayesian", "ensemble_size": 2, "n_starts": 2}
+    model = small(class_weight={"same": 2.0, "other": 1.0}, alpha=None, **options).fit(X, TWO)
+    save(model, tmp_path / "model.marquardt")
+    back = load(tmp_path / "model.marquardt")
+    assert back.class_weight == {"same": 2.0, "other": 1.0}
+    np.testing.assert_array_equal(back.predict_proba(X), model.predict_proba(X))
+    assert back.evidence_.log_evidence == model.evidence_.log_evidence
+    assert back.set_params(warm_start=True).fit(X, TWO).score(X, TWO) > 0.8
+
+
+def test_a_model_file_that_was_tampered_with(tmp_path):
+    path = tmp_path / "model.marquardt"
+    with pytest.raises(ModelFileError, match="LMClassifier is not fitted"):
+        save(small(), path)
+    dates = np.where(NOISY > 0, np.datetime64("2020-01-01"), np.datetime64("2021-01-01")).astype(object)
+    model = small(tol=0.01).fit(X, THREE)
+    model.classes_ = np.array(list(np.unique(dates)) * 2)[:3]
+    with pytest.raises(ModelFileError, match="give numbers or text as labels"):
+        save(model, path)
     assert not list(tmp_path.iterdir())
+    save(small(tol=0.01).fit(X, THREE), path)
+    header, arrays = read_archive(path)
+    for classes in (
+        {"dtype": "|V8", "values": [0, 1, 2]},
+        {"dtype": "<i8", "values": [0, 1]},
+        {"dtype": "<i8"},
+    ):
+        write_archive(path, {**header, "classes": classes}, arrays)
+        with pytest.raises(ModelFileError, match="is a damaged model file"):
+            load(path)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 from certified.nist import load
 from decay import START, T, Y, analytic, curve, residual
@@ -18,6 +19,8 @@ from marquardt import (
     Input,
     Iteration,
     Linear,
+    LMClassifier,
+    LMRegressor,
     Multiplicative,
     NetworkProblem,
     Relu,
@@ -339,3 +342,18 @@ def test_rows_are_named_with_their_output():
     assert finding.evidence["row"] == 7
     (finding,) = diagnose(minimize(problem, np.zeros(4)), problem, rows=range(100, 160))
     assert finding.sentence.startswith("Row 107 (output 1) moves") and finding.evidence["row"] == 107
+
+
+@pytest.mark.parametrize("regularization", ["l2", "bayesian"])
+@pytest.mark.parametrize("kind", [LMRegressor, LMClassifier])
+def test_a_fitted_estimator_is_diagnosed(kind, regularization):
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    y = (X[:, 0] > 0).astype(int)
+    model = kind((3,), regularization=regularization, n_starts=1, random_state=0).fit(X, y)
+    fit = model.result_ if model.evidence_ is None else model.evidence_
+    assert str(diagnose(model)) == str(diagnose(fit))
+    with pytest.raises(ValueError, match=f"{kind.__name__} is not fitted: call fit before diagnose"):
+        diagnose(kind())
+    model.set_params(max_iter=1)
+    with pytest.warns(ConvergenceWarning):
+        assert "unfinished" in diagnose(model.fit(X, y)).names

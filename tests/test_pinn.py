@@ -1,7 +1,11 @@
 """Differential equations by networks: derivatives, groups, weights, and solutions against closed forms."""
 
+import copy
+import pickle
+import sys
 import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +13,8 @@ import pytest
 pytest.importorskip("jax")
 import jax.numpy as jnp
 
-from marquardt import QR, Status
+import marquardt
+from marquardt import QR, LMRegressor, Status, load
 from marquardt.apps.pinn import (
     PDE,
     Balanced,
@@ -27,6 +32,7 @@ from marquardt.apps.pinn import (
     Renewal,
     ResidualAdaptive,
     Sobol,
+    Solution,
     Uniform,
     initial,
     solve,
@@ -42,6 +48,7 @@ from marquardt.apps.pinn.problems import (
 )
 from marquardt.apps.pinn.samples import Samples
 from marquardt.apps.pinn.weighting import GroupState
+from marquardt.files import ModelFileError
 from marquardt.jax_models import double_precision, fit_groups
 
 SQUARE = Box.of(x=(0, 1), t=(0, 2))
@@ -293,6 +300,26 @@ def test_numpy_and_if_within_an_equation_are_explained(equation):
         solve(PDE(SQUARE, [Interior(equation, n=5)]), (3,))
 
 
+@pytest.mark.parametrize(
+    ("equation", "words"),
+    [
+        (lambda at: at.u_x - jnp.sqrt(at.x), r"is NaN or infinite at 2 of 5 points .* first of them x = -1:"),
+        (
+            lambda at: at.u_x / jnp.where(at.x < 0.4, 1.0, 0.0),
+            "is NaN or infinite at 2 of 5 points .* x = 0.5:",
+        ),
+        (
+            lambda at: at.u_x + jnp.sqrt(jnp.where(at.x > 0.9, 0.0 * at.u, 1.0 + at.u**2)),
+            "is without a finite derivative by the network at 1 of 5 points .* x = 1:",
+        ),
+    ],
+)
+def test_an_equation_that_is_undefined_somewhere_is_told_with_the_point(equation, words):
+    interior = Interior(equation, points=np.linspace(-1, 1, 5)[:, None])
+    with pytest.raises(ValueError, match=f"group 'interior' {words} is a root"):
+        solve(PDE(Box.of(x=(-1, 1)), [Boundary(at_the_ends, n=2), interior]), (3,))
+
+
 # -- weights -----------------------------------------------------------------------------------------
 
 
@@ -316,12 +343,17 @@ def test_balanced_weights_even_out_the_rows():
 
 # -- solutions ---------------------------------------------------------------------------------------
 
+
+def swing(at):
+    return at.u_xx + at.u
+
+
+def cosine_at_the_ends(at):
+    return at.u - jnp.cos(at.x)
+
+
 OSCILLATOR = PDE(
-    Box.of(x=(0, 3)),
-    [
-        Interior(lambda at: at.u_xx + at.u, n=40, sampling=Grid()),
-        Boundary(lambda at: at.u - jnp.cos(at.x), n=2),
-    ],
+    Box.of(x=(0, 3)), [Interior(swing, n=40, sampling=Grid()), Boundary(cosine_at_the_ends, n=2)]
 )
 HEAT = PDE(
     Box.of(x=(0, 1), t=(0, 1)),
@@ -337,6 +369,11 @@ def heat(x, t):
 @pytest.fixture(scope="module")
 def oscillator():
     return solve(OSCILLATOR, (10,), max_iter=120)
+
+
+@pytest.fixture(scope="module")
+def heated():
+    return solve(HEAT, (8,), max_iter=40)
 
 
 def test_an_oscillator_to_eight_digits(oscillator):
@@ -368,26 +405,11 @@ def test_points_outside_are_refused(oscillator):
         oscillator(y=[1.0])
 
 
-def test_built_in_conditions_hold_exactly():
-    solution = solve(HEAT, (8,), max_iter=40)
-    assert solution.error(heat) < 1e-4
+def test_built_in_conditions_hold_exactly(heated):
+    assert heated.error(heat) < 1e-4
     x = np.linspace(0, 1, 9)
-    np.testing.assert_array_equal(solution(x=x, t=0.0), np.sin(np.pi * x))
-    np.testing.assert_array_equal(solution(x=0.0, t=x), 0.0)
-
-
-def test_a_periodic_network_is_periodic():
-    pde = PDE(
-        Box.of(x=(0, 2), t=(0, 1)),
-        [
-            Interior(lambda at: at.u_t + at.u_x, n=150, sampling=Sobol()),
-            initial(lambda at: at.u - jnp.sin(jnp.pi * at.x), n=40, sampling=Grid()),
-        ],
-    )
-    solution = solve(pde, Dense((12,), periodic=("x",)), max_iter=60)
-    t = np.linspace(0, 1, 5)
-    np.testing.assert_allclose(solution(x=0.0, t=t), solution(x=2.0, t=t), atol=1e-14)
-    assert solution.error(lambda x, t: np.sin(np.pi * (x - t))) < 1e-3
+    np.testing.assert_array_equal(heated(x=x, t=0.0), np.sin(np.pi * x))
+    np.testing.assert_array_equal(heated(x=0.0, t=x), 0.0)
 
 
 TRANSPORT = PDE(
@@ -397,6 +419,14 @@ TRANSPORT = PDE(
         initial(lambda at: at.u - jnp.sin(jnp.pi * at.x), n=40, sampling=Grid()),
     ],
 )
+RING = Dense((12,), periodic=("x",))  # of one width, so that it is compiled once
+
+
+def test_a_periodic_network_is_periodic():
+    solution = solve(TRANSPORT, RING, max_iter=60)
+    t = np.linspace(0, 1, 5)
+    np.testing.assert_allclose(solution(x=0.0, t=t), solution(x=2.0, t=t), atol=1e-14)
+    assert solution.error(lambda x, t: np.sin(np.pi * (x - t))) < 1e-3
 
 
 @pytest.mark.parametrize(
@@ -409,15 +439,14 @@ TRANSPORT = PDE(
     ],
 )
 def test_renewed_points_and_weights_solve_it_too(settings):
-    network = Dense((12,), periodic=("x",))
-    solution = solve(TRANSPORT, network, max_iter=80, **settings)
+    solution = solve(TRANSPORT, RING, max_iter=80, **settings)
     assert solution.error(lambda x, t: np.sin(np.pi * (x - t))) < 3e-3
 
 
 def test_points_stay_until_they_are_renewed():
-    before = solve(TRANSPORT, (4,), max_iter=3).samples.places["interior"]
+    before = solve(TRANSPORT, RING, max_iter=3).samples.places["interior"]
     seen = [
-        solve(TRANSPORT, (4,), max_iter=3, renewal=renewal).samples.places["interior"]
+        solve(TRANSPORT, RING, max_iter=3, renewal=renewal).samples.places["interior"]
         for renewal in (Renewal(5), Renewal(2, points=False), Renewal(2))
     ]
     assert [np.array_equal(points, before) for points in seen] == [True, True, False]
@@ -433,8 +462,7 @@ def test_causal_weights_let_early_times_count_first():
             seen.append(result["interior"])
             return result
 
-    network = Dense((12,), periodic=("x",))
-    solve(TRANSPORT, network, max_iter=80, weighting=Watched(tolerance=10.0))
+    solve(TRANSPORT, RING, max_iter=80, weighting=Watched(tolerance=10.0))
     assert seen[0].min() < 1e-3 * seen[0].max() and seen[-1].min() > 0.9 * seen[-1].max()
 
 
@@ -464,22 +492,19 @@ def test_points_of_ones_own_and_domains_that_are_no_boxes():
         solution.residual("rim", inside)
 
 
-def test_a_curriculum_goes_on_from_a_solution():
-    def oscillator_with(k):
-        interior = Interior(lambda at: at.u_xx + k**2 * at.u, n=40, sampling=Grid())
-        return PDE(Box.of(x=(0, 3)), [interior, Boundary(lambda at: at.u - jnp.cos(k * at.x), n=2)])
-
-    first = solve(oscillator_with(1.0), (10,), max_iter=60)
-    second = solve(oscillator_with(1.2), start=first, max_iter=60)
+def test_a_curriculum_goes_on_from_a_solution(oscillator):
+    interior = Interior(lambda at: at.u_xx + 1.2**2 * at.u, n=40, sampling=Grid())
+    faster = PDE(Box.of(x=(0, 3)), [interior, Boundary(lambda at: at.u - jnp.cos(1.2 * at.x), n=2)])
+    second = solve(faster, start=oscillator, max_iter=60)
     assert second.error(lambda x: np.cos(1.2 * x)) < 1e-5
     with pytest.raises(ValueError, match="go on with the same network"):
-        solve(HEAT, start=first)
+        solve(HEAT, start=oscillator)
 
 
 def test_the_same_seed_gives_the_same_solution():
-    first, second = (solve(HEAT, (6,), max_iter=10, random_state=3) for _ in range(2))
+    first, second = (solve(HEAT, (8,), max_iter=10, random_state=3) for _ in range(2))
     assert first.cost == second.cost
-    assert solve(HEAT, (6,), max_iter=10, random_state=4).cost != first.cost
+    assert solve(HEAT, (8,), max_iter=10, random_state=4).cost != first.cost
 
 
 def test_the_polish_goes_on_from_the_damping_and_lowers_the_cost():
@@ -494,10 +519,10 @@ def test_the_polish_goes_on_from_the_damping_and_lowers_the_cost():
 def test_the_callback_and_the_limits():
     seen = []
     solution = solve(
-        OSCILLATOR, (6,), max_iter=30, callback=lambda record: seen.append(record.cost) or len(seen) > 5
+        OSCILLATOR, (10,), max_iter=30, callback=lambda record: seen.append(record.cost) or len(seen) > 5
     )
     assert len(seen) >= 6 and solution.runs[0].fit.status is Status.STOPPED_BY_CALLBACK
-    timed = solve(OSCILLATOR, (6,), max_time=0.0)
+    timed = solve(OSCILLATOR, (10,), max_time=0.0)
     assert timed.status is Status.MAX_TIME and len(timed.history) == 1
 
 
@@ -551,8 +576,7 @@ def test_two_groups_of_data_have_each_their_noise(measured):
 
 
 def test_without_data_there_is_no_standard_error():
-    interior = Interior(lambda at: at.u_t - at.kappa * at.u_xx, n=20)
-    pde = PDE(HEAT.box, [interior], unknowns={"kappa": 1.0})
+    pde = PDE(HEAT.box, [Interior(conduction, n=20)], unknowns={"kappa": 1.0})
     assert np.isnan(solve(pde, (3,), max_iter=2).unknowns["kappa"].standard_error)
 
 
@@ -579,7 +603,47 @@ def test_an_interrupt_while_compiling_ends_it(monkeypatch):
 
     monkeypatch.setattr(training, "fit_groups", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        solve(OSCILLATOR, (3,), max_iter=3)
+        solve(OSCILLATOR, (10,), max_iter=3)
+
+
+# -- files -------------------------------------------------------------------------------------------
+
+
+def test_a_solution_comes_back_from_its_file(measured, tmp_path):
+    path = tmp_path / "heat.marquardt"
+    measured.save(path)
+    back = Solution.load(path, measured.pde)
+    at = {"x": np.linspace(0, 1, 7), "t": 0.3}
+    np.testing.assert_array_equal(back(**at), measured(**at))
+    assert back.unknowns == measured.unknowns and str(back) == str(measured)
+    assert repr(back.history) == repr(measured.history)
+    assert back.success and back.network == measured.network
+    for name, place in measured.samples.places.items():
+        np.testing.assert_equal(back.samples.places[name], place)
+    assert back.params_for(measured.pde, measured.network)["unknowns"] == measured.params["unknowns"]
+    with pytest.raises(AttributeError, match=r"no 'problem' of a fit that was saved.*start=solution"):
+        _ = back.fit.problem
+    with pytest.raises(ModelFileError, match=r"Solution\.load\(path, pde\)"):
+        load(path)
+
+
+def test_a_file_of_another_problem_is_refused(oscillator, measured, tmp_path):
+    path = tmp_path / "a.marquardt"
+    oscillator.save(path)
+    with pytest.raises(ValueError, match=r"was solved with box .*give the problem that was solved"):
+        Solution.load(path, measured.pde)
+    with pytest.raises(ValueError, match="give the network that was trained"):
+        Solution.load(path, OSCILLATOR, network=Dense((3,)))
+    marquardt.save(LMRegressor((1,), n_starts=1).fit(np.eye(9, 1), np.zeros(9)), path)
+    with pytest.raises(ModelFileError, match="holds no solution of a differential problem, but a regressor"):
+        Solution.load(path, OSCILLATOR)
+
+
+def test_a_solution_of_functions_of_a_module_can_be_pickled(oscillator, monkeypatch):
+    monkeypatch.setitem(sys.modules, __name__, SimpleNamespace(**globals()))  # pytest's import mode
+    for back in (pickle.loads(pickle.dumps(oscillator)), copy.deepcopy(oscillator)):
+        np.testing.assert_array_equal(back(x=[0.5, 1.0]), oscillator(x=[0.5, 1.0]))
+        assert str(back) == str(oscillator) and repr(back.history) == repr(oscillator.history)
 
 
 # -- ready problems ----------------------------------------------------------------------------------
@@ -658,9 +722,8 @@ def test_the_picture_has_four_parts(oscillator):
     assert {"Solution u", "The run"} <= set(titles) and any("relative L2" in title for title in titles)
 
 
-def test_a_picture_of_two_coordinates_without_a_known_solution():
-    figure = solve(HEAT, (4,), max_iter=3).plot()
-    assert any("Size of the residual" in axes.get_title() for axes in figure.axes)
+def test_a_picture_of_two_coordinates_without_a_known_solution(heated):
+    assert any("Size of the residual" in axes.get_title() for axes in heated.plot().axes)
 
 
 def test_the_model_of_a_field_is_its_network():

@@ -201,21 +201,40 @@ def test_data_that_teach_no_law(subjects, message):
         fit_hybrid(subjects)
 
 
-QUICK = {"units": 2, "n_starts": 1, "n_rounds": 2, "stopping": Stopping(max_iter=3)}
+QUICK = {"n_starts": 1, "n_rounds": 2, "stopping": Stopping(max_iter=3)}
 
 
-@pytest.mark.parametrize("begin", [Regimen.bolus(10.0, time=0.5), Regimen.infusion(10.0, 0.5)])
+def changed(observations=lambda o: o, regimen=lambda dose: Regimen.bolus(dose)):
+    """The study, of whose shapes and range everything is compiled already, with other numbers."""
+    doses = (20.0, 100.0, 400.0)
+    return Subjects(
+        [
+            Subject(m.id, regimen(dose), {"conc": observations(m.observations["conc"])})
+            for m, dose in zip(study().members, doses, strict=True)
+        ]
+    )
+
+
+@pytest.mark.parametrize("begin", [lambda d: Regimen.bolus(d, time=0.2), lambda d: Regimen.infusion(d, 0.2)])
 def test_samples_before_the_dose_teach_nothing(begin):
     """A concentration of 0 that is predicted exactly has no proportional error."""
-    found = fit_hybrid(one([0.0, *FALL], np.arange(6.0), begin), **QUICK)
-    assert len(found.goodness.observed) == 5 and np.isfinite(found.rate(found.seen).value).all()
-    assert any("1 observations before the first dose" in note for note in found.notes)
+
+    def early(o):
+        return Observations(np.append(0.0, o.times), np.append(0.0, o.values))
+
+    found = fit_hybrid(changed(early, begin), **QUICK)
+    assert len(found.goodness.observed) == sum(m.n_observations for m in study().members)
+    assert np.isfinite(found.rate(found.seen).value).all()
+    assert any("3 observations before the first dose" in note for note in found.notes)
 
 
 def test_zeros_after_a_dose_need_an_error_that_does_not_vanish():
-    with pytest.raises(ValueError, match=r"1 of 6 observations .* error=Combined\(\)"):
-        fit_hybrid(one([*FALL, 0.0]), **QUICK)
-    found = fit_hybrid(one([*FALL, 0.0]), error=Combined(), **QUICK)
+    def with_zero(o):
+        return Observations(o.times, np.where(o.times == 4.0, 0.0, o.values))
+
+    with pytest.raises(ValueError, match=r"2 of 15 observations .* error=Combined\(\)"):
+        fit_hybrid(changed(with_zero), **QUICK)
+    found = fit_hybrid(changed(with_zero), error=Combined(), **QUICK)
     assert np.isfinite(found.levels).all() and np.isfinite(found.goodness.predicted).all()
 
 

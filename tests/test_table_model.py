@@ -7,9 +7,12 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import r2_score
 
 from marquardt import LMRegressor
 from marquardt.datasets import DATASETS, load_concrete, load_energy, load_yacht, two_spirals
+from marquardt.reports.html_report import html_report
+from marquardt.reports.text_report import text_report
 from marquardt.tables.columns import TableError
 from marquardt.tables.effects import column_effects, columns_that_move_together
 from marquardt.tables.encoder import TableEncoder
@@ -219,3 +222,44 @@ def test_findings_name_the_rows_of_the_table():
 def test_a_sound_table_has_no_findings():
     model = fit_table(load_energy(), ["heating_load"], FitOptions(alpha=0.01))
     assert model.record.findings == ()
+
+
+def gaps_in_two_targets():
+    table = small_table().assign(minus=lambda t: -t["answer"] + t["time_hours"])
+    table.loc[[4, 9, 20], "answer"] = np.nan
+    table.loc[[9, 30], "minus"] = np.nan
+    return table
+
+
+def test_gaps_in_several_targets_count_nowhere_as_in_python():
+    """A row with one of two targets is kept; one without any is left out."""
+    table = gaps_in_two_targets()
+    options = FitOptions(hidden=(4,), max_iter=30, test_fraction=0.0, starts=2)
+    model = fit_table(table, ["answer", "minus"], options)
+    assert model.record.train.n_samples == 59 and model.record.train.n_values == 2 * 59 - 3
+    assert model.record.notes[:3] == (
+        "1 row without target left out",
+        "target 'answer' has 2 gaps, which count nowhere; the other targets of such rows do",
+        "target 'minus' has 1 gap, which count nowhere; the other targets of such rows do",
+    )
+    rows = table.drop(index=9)
+    X, _ = model.encoder.encode(rows)
+    y = rows[["answer", "minus"]].to_numpy()
+    python = LMRegressor((4,), max_iter=30, n_starts=2, random_state=options.seed).fit(X, y)
+    np.testing.assert_array_equal(model.predict(rows).to_numpy(), python.predict(X))
+    known = np.isfinite(y[:, 0])
+    scores = model.record.train.scores(0)
+    assert scores["R2"] == pytest.approx(r2_score(y[known, 0], python.predict(X)[known, 0]), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"loss": "cauchy"}, {"early_stopping": True}, {"varying_noise": True}]
+)
+def test_reports_of_targets_with_gaps(options):
+    """Nothing of them may be a NaN, or a warning."""
+    fit = FitOptions(hidden=(3,), max_iter=20, starts=1, **options)
+    record = fit_table(gaps_in_two_targets(), ["answer", "minus"], fit).record
+    assert record.effects and all(np.isfinite(effect.importance) for effect in record.effects)
+    text = text_report(record)
+    assert "nan" not in text.lower().split()
+    assert options or "answer" in html_report(record)

@@ -153,7 +153,7 @@ def test_choosing_columns():
         (["low", "high", "1.5"], "must be numbers, but 2 of 3 rows hold text ('low', 'high')"),
         ([1.0, np.inf, 2.0], "is infinite in data row 2: mend that cell or leave it empty"),
         ([2.0, 2.0, 2.0], "is constant (2 in all 3 rows): nothing to learn; choose another target"),
-        ([None, None, None], "no row has a value of every target (y): check the table"),
+        ([None, None, None], "no row has a value of the target 'y': check the table, or leave it out"),
     ],
 )
 def test_targets_that_cannot_be_fitted(values, message):
@@ -165,8 +165,9 @@ def test_targets_that_cannot_be_fitted(values, message):
 def test_targets_with_gaps_and_decimal_commas():
     frame = pd.DataFrame({"y": ["1,5", None, "2.5"], "z": [1, 2, 3]})
     y, complete = target_values(frame, ["y", "z"])
-    assert complete.tolist() == [True, False, True]
-    np.testing.assert_array_equal(y[complete], [[1.5, 1], [2.5, 3]])
+    assert complete.tolist() == [True, True, True]
+    np.testing.assert_array_equal(y, [[1.5, 1], [np.nan, 2], [2.5, 3]])
+    assert target_values(frame, ["y"])[1].tolist() == [True, False, True]
 
 
 # -- encoder ---------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +18,10 @@ from marquardt.least_squares_fit import LeastSquaresFit
 from marquardt.models.mlp import MLP
 from marquardt.problem import Linearization, NetworkProblem, Problem
 from marquardt.result import Result
+
+if TYPE_CHECKING:
+    from marquardt.estimators.classifier import LMClassifier
+    from marquardt.estimators.regressor import LMRegressor
 
 Detector = Callable[[Subject], Finding | None]
 
@@ -88,7 +92,7 @@ class Diagnosis(Sequence[Finding]):
 
 
 def diagnose(
-    fit: Result | EvidenceResult | LeastSquaresFit,
+    fit: Result | EvidenceResult | LeastSquaresFit | LMRegressor | LMClassifier,
     problem: Problem | None = None,
     *,
     held_out: Problem | None = None,
@@ -98,8 +102,9 @@ def diagnose(
 
     Parameters
     ----------
-    fit : Result, EvidenceResult or LeastSquaresFit
-        A `Result` alone, from a file too, tells how the run went.
+    fit : Result, EvidenceResult, LeastSquaresFit, or a fitted LMRegressor or LMClassifier
+        A `Result` alone, from a file too, tells how the run went.  Of an estimator the best start is judged;
+        it keeps no rows, and `diagnose_network` with the scaled rows says more.
     problem : Problem, optional
         What was fitted: the Jacobian, the units and the rows can be judged then.  Without one the last
         linearization serves, where the result has it.
@@ -115,9 +120,9 @@ def diagnose(
     Raises
     ------
     TypeError
-        When `fit` is none of the three.
+        When `fit` is none of these.
     ValueError
-        When `problem` has another number of parameters.
+        When an estimator is not fitted, or `problem` has another number of parameters.
 
     Examples
     --------
@@ -127,6 +132,7 @@ def diagnose(
     >>> diagnose(fit).names
     ('rank deficiency',)
     """
+    fit = _fit_of(fit)
     names, precision, evidence, result = (), 0.0, None, fit
     at: Linearization | None = None
     if isinstance(fit, LeastSquaresFit):
@@ -137,7 +143,8 @@ def diagnose(
         evidence, result = fit, fit.result
     if not isinstance(result, Result):
         raise TypeError(
-            f"fit is a {type(fit).__name__}: diagnose takes a Result, an EvidenceResult or a LeastSquaresFit"
+            f"fit is a {type(fit).__name__}: diagnose takes a Result, an EvidenceResult, a LeastSquaresFit "
+            "or a fitted estimator"
         )
     prior = None
     if problem is not None:
@@ -181,6 +188,15 @@ def diagnose_network(
     problem = NetworkProblem(network, X, y, sample_weight=sample_weight, alpha=alpha)
     other = None if held_out is None else NetworkProblem(network, *held_out)
     return diagnose(fit, problem, held_out=other, rows=rows)
+
+
+def _fit_of(fit: Any) -> Any:
+    """Of an estimator the fit of its best start; anything else as it is."""
+    if not hasattr(type(fit), "default_alpha"):  # which all estimators of networks have
+        return fit
+    if not hasattr(fit, "result_"):
+        raise ValueError(f"{type(fit).__name__} is not fitted: call fit before diagnose")
+    return fit.result_ if fit.evidence_ is None else fit.evidence_
 
 
 def _linearized(problem: Problem, w: FloatArray) -> Linearization | None:

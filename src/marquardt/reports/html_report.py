@@ -173,10 +173,11 @@ def _with_unit(value: str, unit: str) -> str:
 
 def _target_section(record: FitRecord, k: int) -> str:
     name, unit = record.targets[k], record.unit(k)
-    groups = {group: (o.y[:, k], o.prediction[:, k]) for group, o in record.groups.items()}
+    own = {group: outcome.of(k) for group, outcome in record.groups.items()}
+    groups = {group: (o.y[:, 0], o.prediction[:, 0]) for group, o in own.items()}
     rows = []
-    for group, outcome in record.groups.items():
-        s = outcome.scores(k)
+    for group, outcome in own.items():
+        s = outcome.scores(0)
         values = [r_squared(s["R2"]), _with_unit(number(s["RMSE"]), unit), _with_unit(number(s["MAE"]), unit)]
         rows.append([group, str(outcome.n_samples), *values])
     figures = [

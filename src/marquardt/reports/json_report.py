@@ -69,7 +69,7 @@ def _scores(record: FitRecord, target: int) -> dict[str, dict[str, float | None]
                 "CRPS": _number(calibration.crps),
                 "log_likelihood": _number(calibration.log_likelihood),
             }
-        scores[group.replace(" ", "_")] = {**numbers, "n": outcome.n_samples}
+        scores[group.replace(" ", "_")] = {**numbers, "n": outcome.of(target).n_samples}
     return scores
 
 

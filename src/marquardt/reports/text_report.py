@@ -56,7 +56,7 @@ def advice(record: FitRecord) -> list[str]:
         )
     if record.status == "INTERRUPTED":
         said.append("The fit was interrupted: let it run to its end before judging it.")
-    n_train, n_targets = record.train.y.shape
+    n_values = record.train.n_values
     if record.held_out is None:
         said.append(
             "No rows were held out, so these scores say nothing about new rows: use --test-fraction 0.2."
@@ -67,10 +67,10 @@ def advice(record: FitRecord) -> list[str]:
             "Fit with several seeds and look at the spread."
         )
     said += _overfit_advice(record)
-    if record.n_params > n_train * n_targets and record.evidence is None:
+    if record.n_params > n_values and record.evidence is None:
         said.append(
             f"The network has more parameters ({record.n_params}) than there are training values "
-            f"({n_train * n_targets}): use fewer --hidden units, --alpha or --early-stopping."
+            f"({n_values}): use fewer --hidden units, --alpha or --early-stopping."
         )
     if record.n_columns == 1:
         said.append(
@@ -95,7 +95,7 @@ def overfit_ratio(record: FitRecord) -> float:
     for k in range(len(record.targets)):
         train, held_out = record.train.scores(k)["RMSE"], record.held_out.scores(k)["RMSE"]
         # An exact fit on both sides is no overfit: compare above the rounding of the targets.
-        floor = 1e-9 * float(np.ptp(record.train.y[:, k]))
+        floor = 1e-9 * float(np.ptp(record.train.of(k).y))
         ratios.append(max(held_out, floor) / max(train, floor) if floor > 0 else math.nan)
     return max(ratios)
 
@@ -158,7 +158,7 @@ def _data(record: FitRecord) -> list[str]:
     rows = f"{record.source}, {n_train + n_held_out} rows: {n_train} to train, {n_held_out} held out"
     lines = _item("table", rows)
     for k, name in enumerate(record.targets):
-        y = np.concatenate([outcome.y[:, k] for outcome in record.groups.values()])
+        y = np.concatenate([outcome.of(k).y for outcome in record.groups.values()])
         unit = f" {record.unit(k)}" if record.unit(k) else ""
         lines += _item(
             "target",
@@ -175,7 +175,7 @@ def _data(record: FitRecord) -> list[str]:
 
 
 def _network(record: FitRecord) -> list[str]:
-    ratio = record.train.y.size / record.n_params
+    ratio = record.train.n_values / record.n_params
     lines = _item("layers", record.network)
     lines += _item("parameters", f"{record.n_params} ({ratio:.2g} training values each)")
     settings = ", ".join(f"{name} {value}" for name, value in record.settings.items())
@@ -233,7 +233,7 @@ def _uncertainty(record: FitRecord) -> list[str]:
     for note in evidence.notes:
         lines += _item("note", note)
     rows = [
-        (name, k, outcome.n_samples, calibration)
+        (name, k, len(calibration.y), calibration)
         for k in range(len(record.targets))
         for name, outcome in record.groups.items()
         if (calibration := outcome.calibration(k)) is not None

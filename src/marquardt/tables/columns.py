@@ -59,13 +59,13 @@ def choose_columns(frame: pd.DataFrame, names: str, option: str) -> tuple[str, .
 
 
 def target_values(frame: pd.DataFrame, targets: Sequence[str]) -> tuple[FloatArray, np.ndarray]:
-    """The targets as numbers, and which rows have them all.
+    """The targets as numbers, and which rows have any of them.
 
     Returns
     -------
     y : ndarray (n_samples, n_targets)
-    complete : ndarray of bool (n_samples,)
-        False where a target is missing.
+    known : ndarray of bool (n_samples,)
+        False where every target is missing.
 
     Raises
     ------
@@ -73,16 +73,16 @@ def target_values(frame: pd.DataFrame, targets: Sequence[str]) -> tuple[FloatArr
         If a target is text, infinite, constant, or always missing.
     """
     y = np.column_stack([_target(frame[name], name) for name in targets])
-    complete = np.asarray(np.isfinite(y).all(axis=1))
-    if not complete.any():
-        raise TableError(f"no row has a value of every target ({', '.join(targets)}): check the table")
-    for name, values in zip(targets, y[complete].T, strict=True):
+    for name, column in zip(targets, y.T, strict=True):
+        values = column[np.isfinite(column)]
+        if not len(values):
+            raise TableError(f"no row has a value of the target {name!r}: check the table, or leave it out")
         if len(values) > 1 and np.ptp(values) == 0:
             raise TableError(
                 f"target {name!r} is constant ({values[0]:g} in all {len(values)} rows): nothing to learn; "
                 "choose another target"
             )
-    return y, complete
+    return y, np.asarray(np.isfinite(y).any(axis=1))
 
 
 def as_numbers(series: pd.Series) -> pd.Series:

@@ -36,6 +36,7 @@ def column_effects(
     frame : pandas.DataFrame (n_samples, n_columns)
         Rows to judge on, held out where there are some.
     y : ndarray (n_samples, n_targets)
+        NaN where a target was not measured.
     seed : int
         For the shuffles.
 
@@ -48,7 +49,7 @@ def column_effects(
     ----------
     L. Breiman, "Random Forests", Machine Learning 45 (2001), section 10.
     """
-    if len(frame) < 3 or (np.ptp(y, axis=0) == 0).any():
+    if len(frame) < 3 or any(_equal(column) for column in y.T):
         return ()
     if len(frame) > ROWS:
         chosen = np.sort(np.random.default_rng(seed).choice(len(frame), ROWS, replace=False))
@@ -97,9 +98,15 @@ def columns_that_move_together(encoder: TableEncoder, X: FloatArray) -> list[str
     return sentences + ([f"so do {len(pairs) - PAIRS} more pairs"] if len(pairs) > PAIRS else [])
 
 
+def _equal(values: FloatArray) -> bool:
+    """Whether the measured ones are too few, or too equal, for R²."""
+    known = values[np.isfinite(values)]
+    return len(known) < 3 or bool(np.ptp(known) == 0)
+
+
 def _r2(prediction: FloatArray, y: FloatArray) -> float:
-    error = ((prediction - y) ** 2).sum(axis=0)
-    return float(np.mean(1.0 - error / ((y - y.mean(axis=0)) ** 2).sum(axis=0)))
+    error = np.nansum((prediction - y) ** 2, axis=0)
+    return float(np.mean(1.0 - error / np.nansum((y - np.nanmean(y, axis=0)) ** 2, axis=0)))
 
 
 def _push(

@@ -27,17 +27,33 @@ class Outcome:
     """
 
     y: FloatArray
-    """(n_samples, n_targets)."""
+    """(n_samples, n_targets); NaN where a target was not measured."""
     prediction: FloatArray
     """(n_samples, n_targets)."""
     std: FloatArray | None = None
     """Predicted standard deviations of the measurements, (n_samples, n_targets); None without error bars."""
 
+    def of(self, target: int) -> Outcome:
+        """Of one target, on the rows where it was measured: (n, 1) each.
+
+        >>> Outcome(np.array([[1.0, np.nan], [2.0, 3.0]]), np.zeros((2, 2))).of(1).y
+        array([[3.]])
+        """
+        rows = np.isfinite(self.y[:, target])
+        parts = (self.y, self.prediction) if self.std is None else (self.y, self.prediction, self.std)
+        return Outcome(*(part[rows, target : target + 1] for part in parts))
+
+    @property
+    def n_values(self) -> int:
+        """Measured values of all targets."""
+        return int(np.isfinite(self.y).sum())
+
     def calibration(self, target: int) -> Calibration | None:
         """Of the error bars of one target; None without them, or when they are all of no width."""
-        if self.std is None or not (self.std[:, target] > 0).all():
+        own = self.of(target)
+        if own.std is None or not (own.std > 0).all():
             return None
-        return Calibration(self.y[:, target], self.prediction[:, target], self.std[:, target])
+        return Calibration(own.y[:, 0], own.prediction[:, 0], own.std[:, 0])
 
     @property
     def n_samples(self) -> int:
@@ -48,7 +64,10 @@ class Outcome:
 
         R² is NaN where it has no meaning: fewer than two rows, or targets that are all equal.
         """
-        y, error = self.y[:, target], self.prediction[:, target] - self.y[:, target]
+        own = self.of(target)
+        y, error = own.y[:, 0], (own.prediction - own.y)[:, 0]
+        if not len(y):
+            return dict.fromkeys(SCORES, math.nan)
         spread = float(np.sum((y - y.mean()) ** 2)) if len(y) > 1 else 0.0
         r2 = 1.0 - float(np.sum(error**2)) / spread if spread > 0 else math.nan
         return {"R2": r2, "RMSE": float(np.sqrt(np.mean(error**2))), "MAE": float(np.mean(np.abs(error)))}

@@ -219,12 +219,18 @@ def fit_table(
 def _prepared(
     frame: pd.DataFrame, targets: Sequence[str], options: FitOptions
 ) -> tuple[pd.DataFrame, FloatArray, list[str]]:
-    """Input columns and targets of the rows that have every target."""
+    """Input columns and targets of the rows that have any target; the others are NaN."""
     y, complete = target_values(frame, targets)
     notes = []
     if not complete.all():
         count = int((~complete).sum())
         notes.append(f"{count} {'row' if count == 1 else 'rows'} without target left out")
+    gaps = np.isnan(y[complete]).sum(axis=0)
+    notes += [
+        f"target {name!r} has {n} gap{'s' * (n > 1)}, which count nowhere; the other targets of such rows do"
+        for name, n in zip(targets, gaps.tolist(), strict=True)
+        if n
+    ]
     repeated = int(frame[complete].duplicated().sum())
     if repeated:
         rows = "1 row repeats" if repeated == 1 else f"{repeated} rows repeat"
@@ -284,10 +290,11 @@ def _too_large(hidden: Sequence[int], n_inputs: int, y: FloatArray) -> str | Non
     """A warning when the network has far more parameters than it can use."""
     sizes = [n_inputs, *hidden, y.shape[1]]
     n_params = sum(n_out * (n_in + 1) for n_in, n_out in pairwise(sizes))
-    if n_params <= MOST_PARAMETERS * y.size:
+    n_values = int(np.isfinite(y).sum())
+    if n_params <= MOST_PARAMETERS * n_values:
         return None
     return (
-        f"{n_params} parameters for {y.size} training values: this may take long and gains nothing; "
+        f"{n_params} parameters for {n_values} training values: this may take long and gains nothing; "
         f"--hidden 20 would do"
     )
 

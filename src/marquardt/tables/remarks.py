@@ -27,6 +27,7 @@ def remarks(inputs: pd.DataFrame, targets: Sequence[str], y: FloatArray, rows: n
     inputs : pandas.DataFrame
     targets : sequence of str
     y : array (n_samples, n_targets)
+        NaN where a target was not measured.
     rows : array of int (n_samples,)
         Where they stand in the table, from 0; the sentences count from 1, without the header line.
 
@@ -45,8 +46,10 @@ def remarks(inputs: pd.DataFrame, targets: Sequence[str], y: FloatArray, rows: n
                 f"{name!r} spans {decades:.0f} powers of ten: a column of its logarithm in its place is "
                 f"easier to learn"
             )
-    for name, values in zip(targets, y.T, strict=True):
-        far = _far(name, values, rows)
+    for name, column in zip(targets, y.T, strict=True):
+        known = np.isfinite(column)
+        values = column[known]
+        far = _far(name, values, rows[known])
         said += far
         if not far and _decades(values) >= DECADES:
             said.append(

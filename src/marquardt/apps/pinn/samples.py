@@ -107,6 +107,27 @@ class Samples:
             chosen = self.places[name] if places is None else places
             return np.asarray(_at_all(self.residuals[name])(params, chosen))
 
+    def undefined(self, params: Any) -> str:
+        """Where the residuals, or their derivatives by the parameters, are not finite, in words; empty where
+        all are."""
+        for name, place in self.places.items():
+            points = place[0] if isinstance(place, tuple) else place
+            finite, what = np.isfinite(self.residual(name, params)).all(axis=1), "NaN or infinite"
+            if finite.all():
+                with double_precision():
+                    finite = np.isfinite(np.asarray(_row_sqnorms(self.residuals[name])(params, place)))
+                what = "without a finite derivative by the network"
+            if not finite.all():
+                first = points[int(np.argmin(finite))]
+                where = ", ".join(f"{x} = {v:.6g}" for x, v in zip(self.pde.box.names, first, strict=True))
+                return (
+                    f"the equation of group {name!r} is {what} at {int((~finite).sum())} of "
+                    f"{finite.size} points before any step, the first of them {where}: is a root, a "
+                    "logarithm or a quotient undefined there?  Write it so that it is defined everywhere, "
+                    "jnp.where around the argument too, or leave such points out"
+                )
+        return ""
+
     def _placed(self, name: str, group: Group, params: Any, rng: np.random.Generator) -> Any:
         sampling = getattr(group, "sampling", None)
         if not isinstance(sampling, ResidualAdaptive):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -46,16 +47,16 @@ class Solution:
 
     @property
     def cost(self) -> float:
-        return self.fit.cost
+        return self.fit.result.cost
 
     @property
     def status(self) -> Status:
-        return self.fit.status
+        return self.fit.result.status
 
     @property
     def success(self) -> bool:
         """Whether the last run came to rest: it converged, or its cost no longer fell."""
-        return self.runs[-1].stalled or self.fit.success
+        return self.runs[-1].stalled or self.fit.result.success
 
     @property
     def message(self) -> str:
@@ -145,6 +146,47 @@ class Solution:
         return "\n".join(
             [f"Solution of {', '.join(self.pde.fields)} on {self.pde.box}", self.message, *unknowns]
         )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """To a `.marquardt` file, in one step and without pickle: parameters, points, how the runs went,
+        unknown coefficients with their errors.  The equations are functions, and no file holds them."""
+        from marquardt.apps.pinn import saved
+
+        saved.save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], pde: PDE, *, network: FieldNetwork | None = None) -> Solution:
+        """A solution from its file and its problem, for predictions, pictures, and as ``start=``.
+
+        Parameters
+        ----------
+        path : path-like
+        pde : PDE
+            The problem that was solved: the same domain, fields, groups and unknowns.
+        network : optional
+            Where it was not `Dense`.
+
+        Raises
+        ------
+        ModelFileError
+            If the file is missing, damaged, or another kind of file; nothing in it is run.
+        ValueError
+            If it belongs to another problem or network.
+        """
+        from marquardt.apps.pinn import saved
+
+        parts = saved.load(path, pde, network)
+        unknowns = parts.pop("unknowns")
+        solution = cls(pde, **parts)
+        vars(solution)["unknowns"] = unknowns
+        return solution
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle, where the equations are functions of a module: numbers, no compiled code."""
+        from marquardt.apps.pinn import saved
+
+        state = {**vars(self), "unknowns": self.unknowns}
+        return {**state, "runs": tuple(saved.bare(run) for run in self.runs)}
 
     def plot(self, exact: Callable[..., ArrayLike] | None = None) -> Any:
         """A picture of the solution, its error, the residuals of the groups, cost and damping."""

@@ -49,10 +49,13 @@ class Training:
 
     def compile(self, params: Any) -> None:
         """One step that is forgotten, so that the time of compilation is not taken from the runs."""
+        Stall(self.patience, None, lambda: True)  # refuses what cannot be, before the work
         settings = {**self.options, "stopping": Stopping(max_iter=min(1, self.max_iter)), "checkpoint": None}
         fit = fit_groups(self.samples.fixed_groups(), params, transforms=self._transforms, **settings)
         if fit.status is Status.INTERRUPTED:
             raise KeyboardInterrupt
+        if fit.status is Status.NO_FINITE_START:
+            raise ValueError(self.samples.undefined(params) or fit.message)
         self._begun = time.perf_counter()
 
     def move(self, params: Any, renewal: Renewal, warm_up: WarmUp | None) -> GroupFit:

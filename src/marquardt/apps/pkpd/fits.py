@@ -12,15 +12,18 @@ from marquardt import LeastSquaresFit, Result, Status
 from marquardt.apps.pkpd.deadline import Deadline
 from marquardt.apps.pkpd.error_models import Constant, ErrorModel
 from marquardt.apps.pkpd.fitted_model import FittedModel, likeliest
+from marquardt.apps.pkpd.input_checks import (
+    check_absorption,
+    check_endpoints,
+    check_individual,
+    check_names,
+)
 from marquardt.apps.pkpd.population_task import PopulationTask, Weighed, task_of
 from marquardt.apps.pkpd.predictor import Individual, Model, Predictor
-from marquardt.apps.pkpd.starts import Starts
+from marquardt.apps.pkpd.starts import SAME_COST, Starts
 from marquardt.apps.pkpd.subjects import Subject, Subjects
+from marquardt.apps.pkpd.twins import twins
 from marquardt.apps.pkpd.two_stage import TwoStageFit
-
-SAME_COST = 1e-4
-"""Costs within this fraction of the best have reached it: beyond the noise of integration, well below what
-tells two minima apart."""
 
 PROMISING, MOST_MINIMA = 1.1, 4
 """Other minima whose cost is so near the best one are weighed too, so many of them: with the weights of an
@@ -210,7 +213,7 @@ class _Job:
     ) -> _Job:
         held = dict(fixed or {})
         free = tuple(start)
-        _check_names(model, free, held, individual)
+        check_names(model, free, held, individual)
         signed = {real} if isinstance(real, str) else set(real)
         if signed - set(free):
             raise ValueError(f"real={sorted(signed - set(free))[0]!r} is no parameter of start")
@@ -224,11 +227,11 @@ class _Job:
                     f"be negative, real=[{name!r}]; to hold it, fixed={{{name!r}: {value!r}}}"
                 )
         known = subjects.observed()
-        _check_endpoints(model, known)
+        check_endpoints(model, known)
         for member in known.members:
             model.check(member.regimen)
         if individual is not None:
-            _check_individual(model, {**start, **held}, individual, covariates, known.members[0])
+            check_individual(model, {**start, **held}, individual, covariates, known.members[0])
         given = error if isinstance(error, Mapping) else dict.fromkeys(known.endpoints, error or Constant())
         for kind in given.values():
             if isinstance(kind, str | type):
@@ -254,6 +257,7 @@ class _Job:
                 f"{len(task.batch)} observations do not determine {len(theta)} parameters "
                 f"({', '.join(self.predictor.free[:6])}): measure more, or fix some"
             )
+        check_absorption(task, theta)
         levels = task.first_levels()
         minima, starts = self._search(task, theta, task.first_sd(levels), search)
         if starts.interrupted:
@@ -269,7 +273,8 @@ class _Job:
                 best = likeliest(found)
                 notes = (*best.notes_of_data, said) if left else best.notes_of_data
                 return replace(best, notes_of_data=notes, cut_short=bool(ended))
-        return likeliest(found)
+        best = likeliest(found)
+        return replace(best, twins=twins(best, self.deadline))
 
     def _fitted(self, task: PopulationTask, weighed: Weighed, starts: Starts) -> FittedModel:
         notes = [*self.notes, *starts.notes]
@@ -313,7 +318,10 @@ class _Job:
         costs = np.array([run.cost for run in runs])
         reached = costs <= costs.min() * (1 + SAME_COST)
         ends = np.array([task.theta(run.w) for run in runs])
-        return _minima(runs), Starts(costs, reached, ends, n_failed, self.predictor.free, by_hand, ended)
+        at_rest = np.array([run.status.converged for run in runs])
+        return _minima(runs), Starts(
+            costs, reached, ends, n_failed, self.predictor.free, by_hand, ended, at_rest
+        )
 
 
 def _minima(runs: Sequence[LeastSquaresFit]) -> list[LeastSquaresFit]:
@@ -332,58 +340,3 @@ def _ended_by_hand(result: Result) -> str:
     if result.status is Status.CALLBACK_FAILED:
         return f"the callback raised {result.error!r}"
     return "interrupted" if result.status is Status.INTERRUPTED else "the callback asked to stop"
-
-
-def _check_individual(
-    model: Model,
-    params: Mapping[str, float],
-    individual: Individual,
-    covariates: Sequence[str],
-    member: Subject,
-) -> None:
-    """ValueError for a function of covariates that does not give the parameters of the model."""
-    known = {name: float(member.covariates[name]) for name in covariates}
-    try:
-        own = dict(individual({name: float(value) for name, value in params.items()}, known))
-    except KeyError as error:
-        raise ValueError(
-            f"individual= asks for {error.args[0]!r}: there are the parameters {', '.join(params)} and the "
-            f"covariates {', '.join(known) or '(none: name them with covariates=[...])'}"
-        ) from None
-    missing = [name for name in model.parameters if name not in own]
-    strange = [name for name in own if name not in model.parameters and name not in params]
-    if missing or strange:
-        what = f"lacks {missing[0]!r}" if missing else f"returns {strange[0]!r}, which is no parameter"
-        raise ValueError(f"individual= {what}: the model has {', '.join(model.parameters)}")
-
-
-def _check_names(
-    model: Model, free: Sequence[str], fixed: Mapping[str, float], individual: Individual | None
-) -> None:
-    if not free:
-        raise ValueError("start is empty: name the parameters to be fitted, with their starting values")
-    double = [name for name in free if name in fixed]
-    if double:
-        raise ValueError(f"{double[0]!r} stands in start and in fixed: leave it out of one of them")
-    if individual is not None:
-        return  # may make the model's parameters from any others
-    given = {*free, *fixed}
-    missing = [name for name in model.parameters if name not in given]
-    if missing:
-        raise ValueError(
-            f"start lacks {missing[0]!r}: give all of {', '.join(model.parameters)} in start or fixed"
-        )
-    unknown = sorted(given - set(model.parameters))
-    if unknown:
-        raise ValueError(
-            f"{unknown[0]!r} is no parameter of the model: there are {', '.join(model.parameters)}"
-        )
-
-
-def _check_endpoints(model: Model, subjects: Subjects) -> None:
-    unknown = [name for name in subjects.endpoints if name not in model.outputs]
-    if unknown:
-        raise ValueError(
-            f"the subjects have observations of {unknown[0]!r}, but the model gives "
-            f"{', '.join(model.outputs)}: rename the endpoint, or leave it out by subjects.only(...)"
-        )

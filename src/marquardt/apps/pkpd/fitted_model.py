@@ -13,6 +13,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from marquardt import LeastSquaresFit, Status
+from marquardt.apps.pkpd.astray import astray
 from marquardt.apps.pkpd.identifiability import Identifiability, identifiability
 from marquardt.apps.pkpd.population_task import Levels, PopulationTask
 from marquardt.apps.pkpd.predictor import Model
@@ -23,8 +24,8 @@ from marquardt.apps.pkpd.subjects import Subject
 if TYPE_CHECKING:
     import pandas as pd
 
-APART = 0.1
-"""Two ends of runs are two minima when a parameter differs by more than this many standard errors."""
+FARTHEST = 100.0
+"""Of a logarithm: no unit makes a parameter of e¹⁰⁰ or e⁻¹⁰⁰."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class FittedModel:
     notes_of_data: tuple[str, ...] = ()
     cut_short: bool = False
     """Whether Ctrl-C or a callback came before all that was to be fitted had been."""
+    twins: tuple[np.ndarray, ...] = ()
+    """Other optima of equal cost, in the weights of this fit: parameters (p,) in their own units."""
 
     # -- estimates -----------------------------------------------------------------------------------
 
@@ -84,7 +87,8 @@ class FittedModel:
     def covariance(self) -> np.ndarray:
         """Of the fitted parameters in their own units (p, p), by the delta method."""
         stretch = self.task.stretch(self.theta)
-        return self.free_covariance * np.outer(stretch, stretch)
+        with np.errstate(invalid="ignore"):  # a parameter that ran to 0 has an infinite relative error
+            return self.free_covariance * np.outer(stretch, stretch)
 
     @cached_property
     def degrees_of_freedom(self) -> float:
@@ -99,7 +103,9 @@ class FittedModel:
     @property
     def relative_errors(self) -> dict[str, float]:
         """Standard errors over estimates."""
-        return {name: abs(e / self.params[name]) for name, e in self.standard_errors.items()}
+        with np.errstate(all="ignore"):  # of a parameter that ran to 0
+            relative = np.sqrt(np.diag(self.covariance)) / np.abs(self.theta)
+        return dict(zip(self.names, relative.tolist(), strict=True))
 
     def correlations(self) -> np.ndarray:
         """Of the fitted parameters (p, p)."""
@@ -167,7 +173,13 @@ class FittedModel:
 
     @property
     def success(self) -> bool:
-        return self.statistics.success
+        """False where the run failed, and where its end is no minimum: a note says why, and what to do."""
+        return self.statistics.success and not self.astray
+
+    @cached_property
+    def astray(self) -> str:
+        """Why the end of the run is no minimum, in words; empty where it is one."""
+        return astray(self)
 
     @property
     def interrupted(self) -> bool:
@@ -254,8 +266,11 @@ class FittedModel:
         said = list(self.notes_of_data)
         if not self.status.converged:
             said.append(f"the fit has not converged: {self.statistics.message}")
+        if self.astray:
+            said.append(f"the fit went astray: {self.astray}")
+        said += self._run_away()
         batch = self.task.batch
-        if batch.censored.any():
+        if batch.censored.any() and not any("(M3)" in note for note in said):  # the data's own notes may tell
             said.append(
                 f"{int(batch.censored.sum())} of {len(batch)} observations lie below the limit of "
                 "quantification; they count by their likelihood (M3)"
@@ -267,20 +282,37 @@ class FittedModel:
                 "proportional to the prediction; likelihood, AIC and BIC do not count them either: compare "
                 "them with those of fits that leave out the same only"
             )
-        said += self._other_optima()
+        said += self._negative_values()
+        for twin in self.twins:
+            listed = ", ".join(f"{n} = {v:.4g}" for n, v in zip(self.names, twin, strict=True))
+            said.append(f"another optimum of equal cost: {listed}; the data cannot tell them apart")
         return tuple(dict.fromkeys(said))
 
-    def _other_optima(self) -> list[str]:
-        """Runs that ended at the same cost elsewhere."""
-        errors = np.sqrt(np.diag(self.covariance))
-        scale = np.where(np.isfinite(errors) & (errors > 0), errors, np.abs(self.theta) + 1e-300)
-        known, said = [self.starts.ends[self.starts.costs.argmin()]], []
-        for end in self.starts.ends[self.starts.reached]:
-            if np.isfinite(errors).all() and all((np.abs(end - w) > APART * scale).any() for w in known):
-                known.append(end)
-                listed = ", ".join(f"{n} = {v:.4g}" for n, v in zip(self.names, end, strict=True))
-                said.append(f"another optimum of equal cost: {listed}; the data cannot tell them apart")
-        return said[:3]
+    def _run_away(self) -> list[str]:
+        """Parameters without a limit on one side."""
+        u, positive = self.statistics.w, self.task.positive
+        return [
+            f"{name} has run to {theta:.3g}: the data set it no limit there, or the start was far off; try "
+            f"other starts (n_starts=20), or hold it by fixed={{{name!r}: ...}}"
+            for name, theta, far in zip(
+                self.names, self.theta, positive & (np.abs(u) > FARTHEST), strict=True
+            )
+            if far
+        ]
+
+    def _negative_values(self) -> list[str]:
+        """Where the model predicts none."""
+        said = []
+        for name in self.task.errors:
+            mine = self.task.rows(name)
+            y, f = self.task.batch.values[mine], self.predictions[mine]
+            if (y < 0).any() and not (f < 0).any():
+                said.append(
+                    f"{int((y < 0).sum())} of {len(y)} values of {name} are negative, down to {y.min():.3g}, "
+                    "and the model predicts none below 0: if they are no errors of the table, say what lies "
+                    "below the limit of quantification (limit=)"
+                )
+        return said
 
     # -- predictions ---------------------------------------------------------------------------------
 

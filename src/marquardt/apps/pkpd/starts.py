@@ -10,6 +10,10 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+SAME_COST = 1e-4
+"""Costs within this fraction of the best have reached it: beyond the noise of integration, well below what
+tells two minima apart."""
+
 
 @dataclass(frozen=True)
 class Starts:
@@ -28,6 +32,8 @@ class Starts:
     """Whether Ctrl-C, or a callback, ended them before their number was full."""
     ended: str = ""
     """Why no further start was tried; empty where all were."""
+    at_rest: np.ndarray | None = None
+    """Which runs had converged (m,)."""
 
     @property
     def share(self) -> float:

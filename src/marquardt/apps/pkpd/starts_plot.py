@@ -34,6 +34,8 @@ def waterfall(starts: Starts) -> Figure:
         axes.plot([], [], " ", label=f"without a prediction: {starts.n_failed}")
     if costs[0] > 0 and costs[-1] > _LOGARITHMIC * costs[0]:
         axes.set_yscale("log")
+    if len(costs) + starts.n_failed == 1:
+        axes.set_title("one start only: n_starts=20 tells of other optima", fontsize=LETTERS)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set(xlabel="starts, in the order of their costs", ylabel="cost of the first round")
     axes.legend(fontsize=LETTERS - 1, frameon=False)

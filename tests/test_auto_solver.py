@@ -62,7 +62,7 @@ def test_the_choice_for_a_network_with_one_output_turns_between_p_and_2p_rows():
         )
         jacobian = problem.linearize(rng.normal(size=problem.n_params)).jacobian
         chosen.append(type(Auto().choose(jacobian)))
-        dual = jacobian.cogram_flops() + n**3 / 3 < jacobian.gram_flops() + problem.n_params**3 / 3
+        dual = jacobian.cogram_flops() + 4 * n**3 / 3 < jacobian.gram_flops() + 4 * problem.n_params**3 / 3
         assert (chosen[-1] is Dual) == dual
     assert (chosen[0], chosen[-1]) == (Dual, Cholesky)
 

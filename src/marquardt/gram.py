@@ -28,9 +28,10 @@ from marquardt._types import FloatArray, IntArray
 CHUNK_BYTES = 16 * 2**20
 """Size of a table of one chunk; two of them and the Jacobian rows together stay under 64 MB."""
 
-ENTRY_FLOPS = 120.0
+ENTRY_FLOPS = 45.0
 """Price of one entry of a table, in flops of a matrix product: it is written to and read from memory.
-Fitted on networks from 5-15-1 to 8-100-1, where it tells the faster way (`benchmarks/floor.py`)."""
+On an idle core it tells the faster way for networks from 2-10-10-1 to 10-166-1, or one that is 4 % slower at
+most; a core that shares its memory with others would like 120."""
 
 
 _DOUBLE = np.dtype(np.float64)
@@ -115,7 +116,7 @@ def structured_gram(layers: list[LayerFactors], out: FloatArray, scratch: Scratc
 
 
 def structured_cost(layers: list[LayerFactors]) -> float:
-    """Price of `structured_gram` per sample: flops of the products, and the tables at 120 flops an entry."""
+    """Price of `structured_gram` per sample: flops of the products, `ENTRY_FLOPS` for an entry of a table."""
     return _structured_cost(tuple((layer.shape, layer.sensitivity.shape[:-1]) for layer in layers))
 
 

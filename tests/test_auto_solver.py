@@ -43,7 +43,7 @@ def free(monkeypatch):
     [
         ((100, 10), Cholesky()),
         ((10, 100), Dual()),
-        ((900, 199), Cholesky()),
+        ((900, 299), Cholesky()),
         ((9000, 3000), MixedCholesky()),
         ((3000, 9000), Dual()),
     ],

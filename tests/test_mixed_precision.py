@@ -205,7 +205,7 @@ def test_a_run_goes_on_bit_for_bit(bayes, k, tmp_path):
     np.testing.assert_array_equal(run(checkpoint=Checkpoint(path)).w_last, run().w_last)
 
 
-def test_auto_takes_it_from_200_parameters_on():
+def test_auto_takes_it_from_300_parameters_on():
     solver = Auto()
-    assert isinstance(solver.choose(DenseJacobian(np.empty((900, 200)))), MixedCholesky)
-    assert isinstance(solver.choose(DenseJacobian(np.empty((900, 199)))), Cholesky)
+    assert isinstance(solver.choose(DenseJacobian(np.empty((900, 300)))), MixedCholesky)
+    assert isinstance(solver.choose(DenseJacobian(np.empty((900, 299)))), Cholesky)

@@ -26,7 +26,7 @@ _PRODUCTS = 300
 end of exact fits, where a solve takes hundreds of steps."""
 _VECTORS = 12
 """Of p numbers each, in an iteration of the iterative solver."""
-_LARGE = 200
+_LARGE = 300
 """From so many parameters on, a float32 factor and its refinement take less time than a float64 factor, or as
 long where it is seldom to be had (`benchmarks/mixed_precision.py`)."""
 _SOLVERS: dict[type, LinearSolver] = {
@@ -37,7 +37,7 @@ _SOLVERS: dict[type, LinearSolver] = {
 @dataclass(frozen=True)
 class Auto:
     """Dual when its flops are fewer than the primal's, else primal; the other when one does not fit; the
-    iterative one when neither does, or when it is far cheaper.  The primal is `MixedCholesky` from 200
+    iterative one when neither does, or when it is far cheaper.  The primal is `MixedCholesky` from 300
     parameters on, below it `Cholesky`.
 
     Flops of the primal: the Gram matrix and 4p³/3 for its factors; of the dual: the kernel and 4n³/3 (for p

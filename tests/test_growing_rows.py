@@ -362,7 +362,6 @@ def test_auto_asks_for_many_rows():
     enough = GROWTH_PAYS * of.n_params
     assert chosen_growth("auto", of.take(np.arange(enough))) == ROWS
     assert chosen_growth("auto", of.take(np.arange(enough - 1))) is None
-    assert chosen_growth("auto", of, suited=False) is None
     assert chosen_growth("auto", classes(n=5000)) is None
     assert chosen_growth(True, of.take(np.arange(20))) == ROWS
     mine = GrowingRows(first=3.0)
@@ -380,6 +379,18 @@ def test_the_regressor_grows_by_itself_and_says_so(options, capsys):
     assert "begins on" not in capsys.readouterr().out
     assert model.score(X, y[:, 0]) == pytest.approx(plain.score(X, y[:, 0]), abs=0.01)
     assert not np.array_equal(model.w_, plain.w_)
+
+
+def test_the_evidence_does_not_grow_by_itself_nor_a_warm_start(capsys):
+    """Nor is a problem made to find that out."""
+    X, y = data(2000)
+    LMRegressor((5,), n_starts=1, random_state=0, max_iter=200, verbose=True).fit(X, y[:, 0])
+    assert "begins on" not in capsys.readouterr().out
+    model = LMRegressor((5,), alpha=0.01, n_starts=1, random_state=0, warm_start=True, verbose=True)
+    model.fit(X, y[:, 0])
+    assert "begins on" in capsys.readouterr().out
+    model.fit(X, y[:, 0])
+    assert "begins on" not in capsys.readouterr().out
 
 
 def test_the_result_does_not_depend_on_n_jobs_or_the_order_of_rows():

@@ -114,11 +114,9 @@ def chosen_regularization(value: str | Regularization, another: bool) -> Regular
     return chosen(value, REGULARIZATIONS)
 
 
-def chosen_growth(
-    value: bool | str | GrowingRows, problem: NetworkProblem, suited: bool = True
-) -> GrowingRows | None:
+def chosen_growth(value: bool | str | GrowingRows, problem: NetworkProblem) -> GrowingRows | None:
     """How rows grow: "auto" lets them where they are many times more than the parameters and the errors are
-    squared, if suited.  Classes gain nothing by it.
+    squared.  Classes gain nothing by it.
 
     Examples
     --------
@@ -130,7 +128,7 @@ def chosen_growth(
     """
     if isinstance(value, str):
         many = problem.n_samples * problem.values_per_row >= GROWTH_PAYS * problem.n_params
-        value = suited and problem.sums_squares and many
+        value = problem.sums_squares and many
     if isinstance(value, GrowingRows):
         return value
     return GrowingRows() if value else None

@@ -170,7 +170,8 @@ def train(
 def _growing(estimator: NetworkEstimator, task: TrainingTask, suited: bool) -> TrainingTask:
     """With the growth of the rows; by itself only where suited: the weights of a warm start know all rows,
     and the evidence gains little.  None in the rounds of a robust fit."""
-    if task.penalty is not None and estimator.growing_rows in ("auto", False):
+    wanted = estimator.growing_rows
+    if wanted is False or (wanted == "auto" and (task.penalty is not None or not suited)):
         return task
     if task.penalty is not None:
         raise ValueError(
@@ -178,7 +179,7 @@ def _growing(estimator: NetworkEstimator, task: TrainingTask, suited: bool) -> T
             "growing_rows='auto', or loss='squared_error'"
         )
     problem = task.problem(0.0)
-    growth = chosen_growth(estimator.growing_rows, problem, suited)
+    growth = chosen_growth(wanted, problem)
     if growth is not None and estimator.verbose and (parts := growth.counts_of(problem)):
         print(f"begins on {parts[0]} of {problem.n_samples} rows, which grow", flush=True)
     return replace(task, growth=growth)

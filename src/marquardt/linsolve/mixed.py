@@ -98,9 +98,10 @@ class MixedSystem:
         if self._double is None and self._trusted(damping):
             single = self._in_single()
             if self._trusted(damping):  # by the trace of this Jacobian
-                factor = single.factorize(self._diagonal(damping))
+                diagonal = self._diagonal(damping)
+                factor = single.factorize(diagonal)
                 if factor is not None:
-                    return MixedFactor(self, damping, factor)
+                    return MixedFactor(self, damping, diagonal, factor)
         return self.in_double().factorize(damping)
 
     def in_double(self) -> CholeskySystem:
@@ -119,11 +120,9 @@ class MixedSystem:
 
     # -- within --------------------------------------------------------------------------------
 
-    def image(self, v: FloatArray, damping: float) -> FloatArray:
-        """Av in float64."""
-        image = self._rows.rmv(self._rows.mv(v))
-        image += self._diagonal(damping) * v
-        return image
+    def image(self, v: FloatArray) -> FloatArray:
+        """JᵀJv in float64."""
+        return self._rows.rmv(self._rows.mv(v))
 
     def _diagonal(self, damping: float) -> FloatArray:
         """S₀ + λD, (p,)."""
@@ -185,6 +184,8 @@ class MixedFactor:
 
     system: MixedSystem
     damping: float
+    diagonal: FloatArray
+    """S₀ + λD (p,)."""
     lower: FloatArray
 
     def solve(
@@ -195,9 +196,7 @@ class MixedFactor:
         # the window is never reached: conjugate gradients end by the error alone
         stop = Stop(0.0, options.max_iter + 1, options.max_iter + 1, options.tolerance**2)
         try:
-            found = conjugate_gradients(
-                lambda v: self.system.image(v, self.damping), self._near, rhs, stop, work_vectors(len(rhs))
-            )
+            found = conjugate_gradients(self._image, self._near, rhs, stop, work_vectors(len(rhs)))
         except SingularSystemError:
             return self._double.solve(residual, offset, rhs)
         if found.n_iter > options.max_iter or found.end > options.tolerance**2 * found.start:
@@ -219,6 +218,12 @@ class MixedFactor:
     @property
     def _double(self) -> CholeskyFactor:
         return self.system.in_double().factorize(self.damping)
+
+    def _image(self, v: FloatArray) -> FloatArray:
+        """Av."""
+        image = self.system.image(v)
+        image += self.diagonal * v
+        return image
 
     def _near(self, v: FloatArray) -> FloatArray:
         """M⁻¹v; v is scaled, since float32 ends at 1e38."""

@@ -35,7 +35,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.integrate import solve_ivp
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
@@ -48,13 +47,9 @@ from marquardt import LMRegressor
 from marquardt.apps.pkpd import (
     Cohort,
     Factors,
-    Observations,
-    OdeModel,
     Proportional,
     Regimen,
     Schedules,
-    Subject,
-    Subjects,
     fit_exposure,
     fit_hybrid,
     fit_pooled,
@@ -64,6 +59,17 @@ from marquardt.apps.pkpd import (
     surrogate_indices,
 )
 from marquardt.apps.pkpd.cohort import repeated_oral
+from saturable_patients import (
+    KM,
+    TIMES,
+    VMAX,
+    VOLUME,
+    course,
+    first_order_rate,
+    mechanistic,
+    patients,
+    saturable_rate,
+)
 from table import RESULTS, duration, save, table
 
 Row = dict[str, Any]
@@ -273,45 +279,6 @@ def surrogates(seeds: int, pictures: Path) -> tuple[list[Row], str]:
 
 
 # -- hybrid ------------------------------------------------------------------------------------------------
-
-VMAX, KM, VOLUME = 3.0, 2.5, 20.0
-TIMES = np.array([0.25, 1.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 16.0, 20.0, 24.0])
-
-
-def course(dose: float, times: np.ndarray) -> np.ndarray:
-    def fall(t: float, c: np.ndarray) -> np.ndarray:
-        return -VMAX * c / (KM + c)
-
-    return solve_ivp(fall, (0, times[-1]), [dose / VOLUME], t_eval=times, rtol=1e-10, atol=1e-13).y[0]
-
-
-def patients(seed: int) -> Subjects:
-    rng = np.random.default_rng(seed)
-    members = []
-    for dose in (20.0, 60.0, 150.0, 300.0, 500.0):
-        c = course(dose, TIMES)
-        y = c * (1 + 0.07 * rng.standard_normal(len(c)))
-        seen = c > 0.02  # the limit of quantification
-        members.append(
-            Subject(f"{dose:g} mg", Regimen.bolus(dose), {"conc": Observations(TIMES[seen], y[seen])})
-        )
-    return Subjects(members)
-
-
-def saturable_rate(t: Any, y: Any, p: Any) -> Any:
-    return -p["vmax"] / (p["km"] + y) * y
-
-
-def first_order_rate(t: Any, y: Any, p: Any) -> Any:
-    return -p["k"] * y
-
-
-def state(y: Any, p: Any) -> Any:
-    return y
-
-
-def mechanistic(rhs: Any, *names: str) -> OdeModel:
-    return OdeModel(rhs, ("c",), ("volume", *names), ("conc",), state, central="c", volume="volume")
 
 
 KNOWN = {

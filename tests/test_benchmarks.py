@@ -7,6 +7,8 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py"))
+MODULES = {"single_thread", "table", "tasks", "plants", "closed_loop_task", "saturable_patients"}
+"""What scripts share, and nobody runs."""
 IMPORT_ALL = """
 import runpy, sys
 sys.path.insert(0, {folder!r})
@@ -35,6 +37,6 @@ def test_every_script_imports_what_there_is():
 
 
 def test_every_script_says_how_it_is_run():
-    for name in set(SCRIPTS) - {"single_thread", "table", "tasks", "plants"}:
+    for name in set(SCRIPTS) - MODULES:
         text = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
         assert f"python benchmarks/{name}.py" in text.split('"""')[1], name

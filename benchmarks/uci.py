@@ -55,9 +55,8 @@ from table import duration, save, table
 Array = np.ndarray
 HIDDEN, MEMBERS, FOLDS, MEMBERS_OF_A_FOLD = 50, 8, 5, 3
 RULE = PrecisionRule(smallest=1.0)  # no prior standard deviation above 1
-TO_THE_END = Schedule(
-    patience=10**6
-)  # the evidence falls from about the 15th iteration on, the test error too
+# the evidence falls from about the 15th iteration on, the test error too
+TO_THE_END = Schedule(patience=10**6)
 LARGEST_LEVERAGE = 0.99
 
 LOADERS: dict[str, Callable] = {

@@ -19,7 +19,7 @@ from marquardt.models.layers import Softmax
 from tables import EXPLICIT_SOLVERS
 
 FLAT = PrecisionRule(shape=0.0, rate=0.0)
-LONG = Schedule(window=40, gamma_tolerance=1e-9, evidence_tolerance=1e-9)
+LONG = Schedule(first=10_000, window=40, gamma_tolerance=1e-9, evidence_tolerance=1e-9)
 GROUPINGS = {"one": one_group, "layer": layer_groups, "input": input_groups}
 groupings = pytest.mark.parametrize("groups", GROUPINGS.values(), ids=GROUPINGS)
 solvers = pytest.mark.parametrize("solver", EXPLICIT_SOLVERS.values(), ids=EXPLICIT_SOLVERS)

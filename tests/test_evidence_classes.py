@@ -16,7 +16,7 @@ from marquardt.models.mlp import MLP
 from tables import EXPLICIT_SOLVERS
 
 FLAT = PrecisionRule(shape=0.0, rate=0.0)
-LONG = Schedule(window=40, gamma_tolerance=1e-9, evidence_tolerance=1e-9, patience=1000)
+LONG = Schedule(first=10_000, window=40, gamma_tolerance=1e-9, evidence_tolerance=1e-9, patience=1000)
 groupings = pytest.mark.parametrize("groups", [one_group, layer_groups, input_groups])
 NETWORKS = {
     "softmax": Input(2) >> Tanh(4) >> Softmax(3),

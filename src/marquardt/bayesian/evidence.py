@@ -2,7 +2,8 @@
 
 linearise r at w
 repeat:  take a step of the method on C_D + ½wᵀS₀w, S₀ = α/β
-         after it, or after three once they have settled: re-estimate α and β from JᵀJ in hand (.precisions)
+         re-estimate α and β from JᵀJ in hand where that is due (.schedule, .precisions); else let them follow
+         the weights and the noise
          stop when the evidence and the number of effective parameters no longer change, or it only falls
 
 The method knows nothing of it: it is handed a problem with another prior.
@@ -91,7 +92,7 @@ def maximize_evidence(
     >>> X, noise = np.linspace(-1, 1, 40)[:, None], 0.1 * np.random.default_rng(0).normal(size=40)
     >>> fit = maximize_evidence(NetworkProblem(Input(1) >> Linear(1), X, X[:, 0] + noise), [0.0, 0.0])
     >>> fit.result.status.name, round(fit.noise_sd, 2), round(fit.n_effective, 1)
-    ('EVIDENCE', 0.08, 1.3)
+    ('EVIDENCE', 0.08, 1.1)
     """
     run = EvidenceRun(
         problem,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from marquardt.bayesian.posterior import Posterior
 from marquardt.bayesian.precisions import CLASS_RULE, Evidence, PrecisionModel, PrecisionRule, Precisions
 from marquardt.bayesian.prior_groups import Grouping, input_groups
 from marquardt.bayesian.schedule import Schedule
+from marquardt.jacobian import Jacobian
 from marquardt.linsolve import Auto, SingularSystemError
 from marquardt.method import Method, Reason, State
 from marquardt.problem import NetworkProblem
@@ -176,7 +178,18 @@ class EvidenceRun:
         due = self.since >= self.schedule.wait(self.updates)
         if len(self.record.history) > 1 and (at_mode or due):
             return self._update(state, at_mode)
+        if self.updates and self.since:
+            self._follow(state)
         return None
+
+    def _follow(self, state: State) -> None:
+        """Move the precisions with the weights and the noise, γ as the last re-estimations found it."""
+        w, data_cost = state.at.w, self.problem.data_cost(state.at.w)
+        known = replace(self.updates[-1], precisions=self.precisions, effective=_carried(self.updates))
+        precisions = self.model.reestimated(known, w, data_cost, Counter())
+        problem = self.problem.with_prior(self.model.prior(precisions))
+        moved = _under(problem, state, state.at.jacobian, data_cost)
+        self.state, self.problem, self.precisions = moved, problem, precisions
 
     def _update(self, state: State, at_mode: bool) -> Reason | None:
         """Re-estimate the precisions at this point, and put the state under the new ones."""
@@ -190,8 +203,8 @@ class EvidenceRun:
             precisions = self.model.reestimated(evidence, w, data_cost, self.guards)
         assert evidence is not None
         problem = self.problem.with_prior(self.model.prior(precisions))
-        self.updates.append(evidence)
-        moved = _under(problem, replace(state, buffers=curvature.buffers), curvature, data_cost)
+        self.updates.append(replace(evidence, n_iter=len(self.record.history) - 1))
+        moved = _under(problem, replace(state, buffers=curvature.buffers), curvature.known(), data_cost)
         # one statement, so that Ctrl-C finds the three of them in step
         self.state, self.problem, self.precisions, self.since = moved, problem, precisions, 0
         ended = self.schedule.ended(self.updates, 0.0 if at_mode else state.decrease / state.at.cost)
@@ -322,13 +335,23 @@ def _exact_where_it_fits(method: Method) -> Method:
     return replace(method, solver=Auto(margin=np.inf)) if isinstance(method.solver, Auto) else method
 
 
-def _under(problem: NetworkProblem, state: State, curvature: Curvature, data_cost: float) -> State:
-    """The same point under the prior of `problem`, its Gram matrix in hand."""
+def _carried(updates: Sequence[Evidence]) -> FloatArray:
+    """γ (G,) of the last re-estimation; of a group whose γ swings, the middle of the last two.
+
+    Precisions that follow a γ too high get too high, so that the next γ is too low.
+    """
+    last = updates[-1].effective
+    if len(updates) < 3:
+        return last
+    first, middle = updates[-3].effective, updates[-2].effective
+    return np.where((middle - first) * (last - middle) < 0, 0.5 * (middle + last), last)
+
+
+def _under(problem: NetworkProblem, state: State, jacobian: Jacobian, data_cost: float) -> State:
+    """The same point under the prior of `problem`."""
     at = state.at
-    assert problem.prior is not None
+    assert problem.prior is not None and at.offset is not None
     offset = problem.prior * at.w
+    gradient = at.gradient + (offset - at.offset)
     cost = data_cost + 0.5 * float(offset @ at.w)
-    gradient = at.jacobian.rmv(at.residual) + offset
-    return replace(
-        state, at=replace(at, jacobian=curvature.known(), cost=cost, offset=offset, gradient=gradient)
-    )
+    return replace(state, at=replace(at, jacobian=jacobian, cost=cost, offset=offset, gradient=gradient))

@@ -225,7 +225,7 @@ def fit_varying_noise(
     >>> found = fit_varying_noise(network, x, y, Glorot().draw(network, rng))
     >>> _, _, noise = found.predict([[-1.0], [1.0]])
     >>> np.sqrt(noise).round(2)
-    array([0.05, 0.37])
+    array([0.05, 0.36])
     """
     if network.n_outputs != 1:
         raise ValueError(f"the network has {network.n_outputs} outputs: fit one network for each")

@@ -54,6 +54,8 @@ class Evidence:
     effective: FloatArray
     """γ (G,)."""
     log_evidence: float
+    n_iter: int = 0
+    """Steps of the run before it."""
 
     @property
     def total(self) -> float:

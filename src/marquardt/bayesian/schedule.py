@@ -18,16 +18,18 @@ class Schedule:
 
     Parameters
     ----------
+    first : int
+        The precisions are re-estimated after each of so many first steps, by a factor of at most 10 each,
     every : int
-        Steps between re-estimations while they move the precisions.  One after every step, each limited to
-        a factor of 10, does better than three after every third: the network has less time to fit noise in
-        between.
-    settled : float
-        A re-estimation that finds γ and β within this fraction of those before has settled them ...
+        later after so many steps, while they still move,
     settled_every : int
-        ... and the next may wait for so many steps.  The precision of an input without relevance rises for
-        long after, and is not asked: by `benchmarks/evidence.py` 3 does as well as 1, and an iteration costs
-        three quarters; 6 and 12 save little more and take 1.7 and 2.6 times the iterations.
+        and after so many once they have settled.  In between they follow the weights and the noise, with the
+        effective parameters γ of the last re-estimation: only γ is dear, it takes JᵀJ and its inverse in
+        float64.  By `benchmarks/evidence.py` as good as γ after every step or every third, in two thirds of
+        the time.
+    settled : float
+        A re-estimation that finds γ and β within this fraction of those before has settled them.  The
+        precision of an input without relevance rises for long after, and is not asked.
     sweeps : int
         Re-estimations at a time, at fixed w and JᵀJ.
     window : int
@@ -35,17 +37,18 @@ class Schedule:
         within `gamma_tolerance` of γ/10 (of 1 below γ = 10), the log evidence within `evidence_tolerance`,
         and the last step lowered the cost by less than `cost_tolerance` of it.
     patience : int
-        It ends, too, when the log evidence was not exceeded by `evidence_tolerance` in so many
-        re-estimations.  On Friedman's function the highest comes after 14, the convergence after 120, with
-        less evidence and no better fit.
+        It ends, too, when the log evidence was not exceeded by `evidence_tolerance` in so many steps.  On
+        Friedman's function the highest comes after about 20, the convergence after hundreds, with less
+        evidence and no better fit.
     creep : float
         Of an all but exact fit, by this fraction of its rise: data without noise let the evidence rise a
         little at a time for thousands of steps.
     """
 
-    every: int = 1
+    first: int = 3
+    every: int = 4
+    settled_every: int = 8
     settled: float = 0.02
-    settled_every: int = 3
     sweeps: int = 1
     window: int = 5
     gamma_tolerance: float = 0.02
@@ -55,7 +58,7 @@ class Schedule:
     creep: float = 0.02
 
     def __post_init__(self) -> None:
-        for name in ("every", "settled_every", "sweeps", "window", "patience"):
+        for name in ("first", "every", "settled_every", "sweeps", "window", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)!r} must be an integer >= 1")
         for name in ("settled", "gamma_tolerance", "evidence_tolerance", "cost_tolerance", "creep"):
@@ -64,8 +67,8 @@ class Schedule:
 
     def wait(self, updates: Sequence[Evidence]) -> int:
         """Steps from the last re-estimation to the next."""
-        if len(updates) < 2:
-            return self.every
+        if len(updates) < max(2, self.first):
+            return 1
         before, last = updates[-2], updates[-1]
         limit = self.settled
         settled = (
@@ -101,14 +104,15 @@ class Schedule:
         )
 
     def _past_the_highest(self, updates: Sequence[Evidence]) -> str | None:
-        if len(updates) <= self.patience:
+        last = updates[-1]
+        old = [update.log_evidence for update in updates if update.n_iter + self.patience <= last.n_iter]
+        if not old:
             return None
-        highest = max(update.log_evidence for update in updates)
-        before = max(update.log_evidence for update in updates[: -self.patience])
+        highest, before = max(update.log_evidence for update in updates), max(old)
         tolerance = self.evidence_tolerance
-        if updates[-1].precisions.noise > _NOISELESS * updates[0].precisions.noise:
+        if last.precisions.noise > _NOISELESS * updates[0].precisions.noise:
             tolerance = max(tolerance, self.creep * (highest - updates[0].log_evidence))
         if highest > before + tolerance:
             return None
         gain = "did not rise" if highest == before else f"rose by {highest - before:.2g} only"
-        return f"the log evidence, {highest:.6g}, {gain} in the last {self.patience} estimates of the penalty"
+        return f"the log evidence, {highest:.6g}, {gain} in the last {self.patience} iterations"

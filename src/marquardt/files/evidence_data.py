@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,10 +32,7 @@ def evidence_arrays(evidence: EvidenceResult) -> dict[str, np.ndarray]:
         "evidence.index": evidence.groups.index,
         "evidence.weight_precision": evidence.weight_precision,
         "evidence.effective": evidence.effective_parameters,
-        "evidence.updates.weights": np.array([u.precisions.weights for u in updates]).reshape(-1, n_groups),
-        "evidence.updates.noise": np.array([u.precisions.noise for u in updates], dtype=float),
-        "evidence.updates.effective": np.array([u.effective for u in updates]).reshape(-1, n_groups),
-        "evidence.updates.log_evidence": np.array([u.log_evidence for u in updates], dtype=float),
+        **stacked("evidence.updates", updates, n_groups),
     }
 
 
@@ -55,13 +52,6 @@ def evidence_from_data(
     inputs = tuple(int(group) for group in header["inputs"])
     if not all(0 <= group < n_groups for group in inputs):
         raise ValueError("an input has an unknown group")
-    stacked = (
-        arrays[f"evidence.updates.{name}"] for name in ("weights", "noise", "effective", "log_evidence")
-    )
-    updates = tuple(
-        Evidence(Precisions(weights, float(noise)), effective, float(value))
-        for weights, noise, effective, value in zip(*stacked, strict=True)
-    )
     return EvidenceResult(
         result=result,
         groups=PriorGroups(index, names, inputs),
@@ -70,7 +60,28 @@ def evidence_from_data(
         effective_parameters=arrays["evidence.effective"],
         log_evidence=float(header["log_evidence"]),
         constant_log_evidence=float(header["constant_log_evidence"]),
-        updates=updates,
+        updates=tuple(unstacked("evidence.updates", arrays)),
         notes=tuple(str(note) for note in header["notes"]),
         posterior=None,
     )
+
+
+def stacked(name: str, evidences: Sequence[Evidence], n_groups: int) -> dict[str, np.ndarray]:
+    """Several estimates as arrays `name.*`."""
+    return {
+        f"{name}.weights": np.array([e.precisions.weights for e in evidences]).reshape(-1, n_groups),
+        f"{name}.noise": np.array([e.precisions.noise for e in evidences], dtype=float),
+        f"{name}.effective": np.array([e.effective for e in evidences]).reshape(-1, n_groups),
+        f"{name}.log_evidence": np.array([e.log_evidence for e in evidences], dtype=float),
+        f"{name}.n_iter": np.array([e.n_iter for e in evidences], dtype=int),
+    }
+
+
+def unstacked(name: str, arrays: Mapping[str, np.ndarray]) -> list[Evidence]:
+    """The inverse; files from before `n_iter` have zeros there."""
+    columns = [arrays[f"{name}.{part}"] for part in ("weights", "noise", "effective", "log_evidence")]
+    n_iter = arrays.get(f"{name}.n_iter", np.zeros(len(columns[1]), dtype=int))
+    return [
+        Evidence(Precisions(weights, float(noise)), effective, float(value), int(steps))
+        for weights, noise, effective, value, steps in zip(*columns, n_iter, strict=True)
+    ]

@@ -10,9 +10,15 @@ import numpy as np
 from marquardt._types import FloatArray
 from marquardt.bayesian.evidence_result import EvidenceResult
 from marquardt.bayesian.evidence_run import EvidenceSnapshot, Found
-from marquardt.bayesian.precisions import Evidence, Precisions
+from marquardt.bayesian.precisions import Precisions
 from marquardt.damping import DampingState
-from marquardt.files.evidence_data import evidence_arrays, evidence_from_data, evidence_header
+from marquardt.files.evidence_data import (
+    evidence_arrays,
+    evidence_from_data,
+    evidence_header,
+    stacked,
+    unstacked,
+)
 from marquardt.files.history_arrays import history_arrays, history_from_arrays
 from marquardt.linsolve import Buffers, MixedCholesky
 from marquardt.method import Position
@@ -106,39 +112,22 @@ def _write_evidence_run(kept: EvidenceSnapshot) -> tuple[Data, Arrays]:
         "guards": kept.guards,
         "data_cost": None if best is None else float(best.more.data_cost),
     }
-    arrays |= {"precisions": kept.precisions.weights, **_stacked("updates", kept.updates, n_groups)}
+    arrays |= {"precisions": kept.precisions.weights, **stacked("updates", kept.updates, n_groups)}
     found = () if best is None else (best.more.evidence,)
-    return data, arrays | _stacked("best", found, n_groups)
+    return data, arrays | stacked("best", found, n_groups)
 
 
 def _read_evidence_run(data: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> EvidenceSnapshot:
-    best = _unstacked("best", arrays)
+    best = unstacked("best", arrays)
     found = Found(best[0], float(data["data_cost"])) if best else None
     weights = arrays["precisions"]
     return EvidenceSnapshot(
         _read_run(data, arrays, found),
         Precisions(_vector(weights, len(weights)), float(data["noise"])),
-        tuple(_unstacked("updates", arrays)),
+        tuple(unstacked("updates", arrays)),
         {str(name): int(count) for name, count in data["guards"].items()},
         int(data["since"]),
     )
-
-
-def _stacked(name: str, evidences: tuple[Evidence, ...], n_groups: int) -> Arrays:
-    return {
-        f"{name}.weights": np.array([e.precisions.weights for e in evidences]).reshape(-1, n_groups),
-        f"{name}.noise": np.array([e.precisions.noise for e in evidences], dtype=float),
-        f"{name}.effective": np.array([e.effective for e in evidences]).reshape(-1, n_groups),
-        f"{name}.log_evidence": np.array([e.log_evidence for e in evidences], dtype=float),
-    }
-
-
-def _unstacked(name: str, arrays: Mapping[str, np.ndarray]) -> list[Evidence]:
-    columns = (arrays[f"{name}.{part}"] for part in ("weights", "noise", "effective", "log_evidence"))
-    return [
-        Evidence(Precisions(weights, float(noise)), effective, float(value))
-        for weights, noise, effective, value in zip(*columns, strict=True)
-    ]
 
 
 # -- outcomes ------------------------------------------------------------------------------------

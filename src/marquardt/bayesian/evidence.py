@@ -40,6 +40,7 @@ def maximize_evidence(
     callback: Callback | None = None,
     checkpoint: Checkpoints | None = None,
     rows: GrowingRows | None = None,
+    posterior: bool = True,
 ) -> EvidenceResult:
     """Fit a network with its regularisation found from the data.
 
@@ -70,6 +71,8 @@ def maximize_evidence(
         As in `minimize`.
     rows : GrowingRows, optional
         As in `minimize`: precisions are estimated on the parts of the rows, too.
+    posterior : bool
+        Whether to make the posterior at the end, for error bars; `EvidenceResult.posterior_at` makes it later.
 
     Returns
     -------
@@ -109,7 +112,7 @@ def maximize_evidence(
     kept = None if checkpoint is None else checkpoint.begin({**run.identity(w0), **own})
     if isinstance(kept, EvidenceResult):
         return kept
-    fit = run.finish(run.record.ending(lambda: _loop(run, w0, kept, rows)))
+    fit = run.finish(run.record.ending(lambda: _loop(run, w0, kept, rows)), posterior)
     if checkpoint is not None:
         checkpoint.end(fit, fit.result.status)
     return fit

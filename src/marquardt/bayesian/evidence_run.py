@@ -248,8 +248,8 @@ class EvidenceRun:
 
     # -- the end -------------------------------------------------------------------------------
 
-    def finish(self, reason: Reason) -> EvidenceResult:
-        """The outcome: parameters and precisions of the highest evidence seen."""
+    def finish(self, reason: Reason, error_bars: bool = True) -> EvidenceResult:
+        """The outcome: parameters and precisions of the highest evidence seen, with their posterior."""
         assert self.state is not None
         if self.record.error is not None:
             self.forget_products()
@@ -259,7 +259,8 @@ class EvidenceRun:
             try:
                 self._measure_last(self.state)
                 found, w = self._best(found, w)
-                posterior = self._posterior(found.evidence, w)
+                if error_bars:
+                    posterior = self._posterior(found.evidence, w)
             except (SingularSystemError, MemoryError) as error:
                 notes.append(f"no error bars: {error}")
             except KeyboardInterrupt as error:  # the fit is there, and shall not be lost

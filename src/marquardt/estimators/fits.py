@@ -158,5 +158,6 @@ class EvidenceFit:
             callback=callback,
             checkpoint=checkpoint,
             rows=self.rows,
+            posterior=False,  # of the best starts alone, later
         )
         return Trained(fit.result, fit)

@@ -33,6 +33,7 @@ FLOORS = {
             "jacobian",
             "models",
             "output_seed",
+            "reordered_jacobian",
             "single_jacobian",
             "stacked_jacobian",
             "streamed_jacobian",
@@ -60,6 +61,7 @@ FLOORS = {
     **dict.fromkeys(["method", "run_record", "growing_rows", "lm"], DRIVER),
     **dict.fromkeys(
         [
+            "dense_model",
             "least_squares_fit",
             "refinement",
             "bayesian",

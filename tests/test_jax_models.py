@@ -14,6 +14,7 @@ from marquardt.jax_models import double_precision, fit
 from marquardt.losses import cross_entropy
 
 SOME = {"stopping": Stopping(max_iter=30)}
+ways = pytest.mark.parametrize("structured", [True, False], ids=["recognized", "traced"])
 
 
 def test_a_plain_function():
@@ -27,10 +28,12 @@ def test_a_plain_function():
     assert fitted.notes == ()
 
 
-def test_equinox():
+@ways
+def test_equinox(structured):
     eqx = pytest.importorskip("equinox")
     model = eqx.nn.MLP(1, 1, 6, 1, activation=jnp.tanh, key=jax.random.key(0))
-    fitted = fit(model, X, Y, **SOME)
+    fitted = fit(model, X, Y, structured=structured, **SOME)
+    assert (fitted.network is not None) == structured
     assert isinstance(fitted.model, eqx.nn.MLP)
     assert jax.tree.structure(fitted.model) == jax.tree.structure(model)
     assert fitted.model.layers[0].weight.dtype == np.float32
@@ -95,10 +98,11 @@ def test_flax_nnx():
     np.testing.assert_allclose(fitted.model(X.astype(np.float32)), Y, atol=0.01)
 
 
-def test_flax_linen():
+@ways
+def test_flax_linen(structured):
     linen = pytest.importorskip("flax.linen")
     module = linen.Sequential([linen.Dense(6), linen.tanh, linen.Dense(1)])
-    fitted = fit((module.apply, module.init(jax.random.key(0), X)), X, Y, **SOME)
+    fitted = fit((module.apply, module.init(jax.random.key(0), X)), X, Y, structured=structured, **SOME)
     apply, variables = fitted.model
     np.testing.assert_allclose(apply(variables, X.astype(np.float32)), Y, atol=0.01)
 
@@ -125,7 +129,8 @@ def test_several_inputs_and_an_output_of_two_axes():
     np.testing.assert_allclose(fitted.params["b"], np.arange(4.0), atol=1e-12)
 
 
-def test_classes():
+@ways
+def test_classes(structured):
     rng = np.random.default_rng(0)
     data = rng.normal(size=(90, 2)) + np.repeat([[0, 0], [3, 0], [0, 3]], 30, axis=0)
     labels = np.repeat([0, 1, 2], 30)
@@ -134,9 +139,10 @@ def test_classes():
         return X @ params["W"] + params["b"]
 
     params = {"W": np.zeros((2, 3)), "b": np.zeros(3)}
-    fitted = fit((logits, params), data, labels, loss=cross_entropy, alpha=0.01)
+    options = {"loss": cross_entropy, "alpha": 0.01, "structured": structured}
+    fitted = fit((logits, params), data, labels, **options)
     assert (np.argmax(logits(fitted.params, data), axis=1) == labels).mean() > 0.9
-    one_hot = fit((logits, params), data, np.eye(3)[labels], loss=cross_entropy, alpha=0.01)
+    one_hot = fit((logits, params), data, np.eye(3)[labels], **options)
     assert one_hot.cost == fitted.cost
 
 

@@ -207,11 +207,13 @@ def test_nan_on_the_way_is_a_rejected_step():
     assert fitted.cost < 1e-20 and np.isfinite(fitted.result.w).all()
 
 
-def test_parameters_without_influence_are_named():
+@pytest.mark.parametrize("structured", [True, False])
+def test_parameters_without_influence_are_named(structured):
     module = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1))
     with torch.no_grad():
         module[0].bias[:] = torch.tensor([10.0, -100.0])
-    fitted = fit_module(module, X, y, stopping=FEW)
+    fitted = fit_module(module, X, y, stopping=FEW, structured=structured)
+    assert (fitted.network is not None) == structured
     assert "4 of 9 parameters have no influence" in fitted.message
     assert "0.weight[1, 0], 0.weight[1, 1], 0.bias[1], 2.weight[0, 1]" in fitted.message
 

@@ -1,6 +1,7 @@
 """`fit_module`: modules of every kind, data in every form, and what becomes of the parameters."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,15 +13,17 @@ from torch import nn
 from torch.func import functional_call, jacrev
 from torch.utils.data import DataLoader, TensorDataset
 
-from marquardt import Stopping
+from marquardt import Stopping, torch_models
 from marquardt.linsolve import Auto, Dual
 from marquardt.losses import Huber, cross_entropy
-from marquardt.torch_models import fit_module, module_on_data
+from marquardt.torch_models import module_on_data
 from marquardt.torch_models.double_precision import double_precision
 from marquardt.torch_models.parameter_layout import ParameterLayout
 from marquardt.torch_models.problem_from_module import problem_from_module
 from torch_modules import KINDS, SkipConnections, made, mlp
 
+# What PyTorch computes; multilayer perceptrons of NumPy stand in `test_recognized_torch.py`.
+fit_module = partial(torch_models.fit_module, structured=False)
 FEW = Stopping(max_iter=15)
 kinds = pytest.mark.parametrize("kind", KINDS)
 

@@ -1,6 +1,7 @@
 """First-order steps before Levenberg-Marquardt: the cost never rises on the way."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ pytest.importorskip("torch")
 import torch
 from torch import nn
 
-from marquardt import Stopping
-from marquardt.torch_models import WarmUp, fit_module
+from marquardt import Stopping, torch_models
+from marquardt.torch_models import WarmUp
 
+# What PyTorch computes; multilayer perceptrons of NumPy stand in `test_recognized_torch.py`.
+fit_module = partial(torch_models.fit_module, structured=False)
 X = torch.linspace(-1, 1, 25, dtype=torch.float64)[:, None]
 
 

@@ -50,6 +50,14 @@ class AffineBlock:
         """The block of these leaves."""
         return cls(tuple(leaves), _entries(model, leaves))
 
+    @classmethod
+    def of_layer(cls, model: ModelOnData, entries: IntArray) -> AffineBlock | None:
+        """The block of an output layer that is known, by its entries; None where it would not pay."""
+        trained = model.functions.formula.layout.trained
+        leaves = [i for i, leaf in enumerate(trained) if np.isin(leaf.start, entries)]
+        whole = np.array_equal(np.sort(entries), np.sort(_entries(model, leaves)))
+        return cls.at(model, leaves) if leaves and whole and _pays(model, len(entries)) else None
+
     def step(
         self,
         w: FloatArray,

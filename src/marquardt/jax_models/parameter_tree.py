@@ -153,8 +153,10 @@ class ParameterTree:
         """The parameters at w, in their own structure, types and precision."""
         leaves = list(self.leaves)
         with double_precision():
-            for leaf, piece in zip(self.layout.trained, self.layout.pieces(jnp.array(w)), strict=True):
-                value = piece if leaf.transform is None else leaf.transform.value(piece)
+            for leaf in self.layout.trained:
+                value = w[leaf.block].reshape(leaf.shape)
+                if leaf.transform is not None:
+                    value = np.asarray(leaf.transform.value(jnp.array(value)))
                 leaves[leaf.position] = _like(leaves[leaf.position], value)
         return self.layout.treedef.unflatten(leaves)
 
@@ -229,14 +231,15 @@ def _is_complex(leaf: Any) -> bool:
     )
 
 
-def _like(old: Any, value: jax.Array) -> Any:
-    """`value` as the kind of leaf that stood there."""
+def _like(old: Any, value: FloatArray) -> Any:
+    """`value` as the kind of leaf that stood there; rounded by NumPy, since JAX compiles for each shape."""
     if type(old) is float:
         return float(value)
-    if isinstance(old, np.ndarray | np.generic):
-        array = np.asarray(value).astype(old.dtype)
-        return array[()] if isinstance(old, np.generic) else array
-    return value.astype(old.dtype)
+    with np.errstate(over="ignore"):
+        array = value.astype(old.dtype)
+    if isinstance(old, np.generic):
+        return array[()]
+    return array if isinstance(old, np.ndarray) else jax.device_put(array)
 
 
 def _wanted(trainable: Trainable | None, params: Any, paths: Sequence[str]) -> list[bool]:

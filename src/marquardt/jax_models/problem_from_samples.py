@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from marquardt._checks import as_float, check_finite, check_weights
+from marquardt._checks import check_finite, check_weights
 from marquardt._types import FloatArray
 from marquardt.jax_models.model_checks import (
     check_rows_are_independent,
@@ -20,8 +20,8 @@ from marquardt.jax_models.model_on_data import ModelOnData
 from marquardt.jax_models.parameter_tree import ParameterTree, in_double
 from marquardt.jax_models.sample_functions import SampleFormula
 from marquardt.jax_models.sample_problem import SampleProblem
-from marquardt.losses import Loss, LossOf, cross_entropy
-from marquardt.models.activations import Identity, LogisticActivation, SoftmaxActivation
+from marquardt.jax_models.targets import Targets
+from marquardt.losses import LossOf
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ def problem_from_samples(
     if n_outputs == 0:
         raise ValueError(f"the model returns shape {shape}: there are no outputs to fit")
     weights = check_weights(sample_weight, samples.n_samples)
-    roots = None if weights is None else np.sqrt(weights)
+    targets = Targets.of(y, shape, weights, loss)
     on_data = ModelOnData(formula.functions(code), constants, samples.X, samples.n_samples, n_outputs)
-    return SampleProblem(on_data, _loss(loss, y, shape, roots), prior), notes
+    return SampleProblem(on_data, targets.over_all(), prior, targets), notes
 
 
 def check_behavior(problem: SampleProblem, w0: FloatArray) -> None:
@@ -90,31 +90,3 @@ def check_behavior(problem: SampleProblem, w0: FloatArray) -> None:
 def _table(part: Any) -> np.ndarray:
     table = np.array(part)  # a copy: JAX may read the memory of the user's array in place
     return table.astype(float, copy=False) if np.issubdtype(table.dtype, np.floating) else table
-
-
-def _loss(loss: LossOf, y: Any, shape: tuple[int, ...], roots: FloatArray | None) -> Loss:
-    """The loss over targets (K, N)."""
-    table = np.asarray(y)
-    n_outputs = int(np.prod(shape[1:], dtype=int))
-    if loss is cross_entropy:
-        table = _one_hot(table, n_outputs)
-        activation = SoftmaxActivation() if n_outputs > 1 else LogisticActivation()
-    else:
-        activation = Identity()
-    column = n_outputs == 1 and table.size == shape[0] and len(table) == shape[0]  # (n,) for (n, 1)
-    if table.shape != shape and not column:
-        raise ValueError(f"the model returns shape {shape}, but y has shape {table.shape}")
-    table = as_float("y", table)
-    check_finite("y", table)
-    return loss(activation, np.ascontiguousarray(table.reshape(shape[0], -1).T), roots)
-
-
-def _one_hot(labels: np.ndarray, n_outputs: int) -> np.ndarray:
-    """Class labels 0 to K − 1 as one-hot rows; one-hot rows as they are."""
-    if labels.ndim != 1 or n_outputs == 1:
-        return labels
-    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or labels.max() >= n_outputs:
-        raise ValueError(
-            f"y must hold class labels from 0 to {n_outputs - 1}, or one-hot rows (n_samples, {n_outputs})"
-        )
-    return np.eye(n_outputs)[labels]

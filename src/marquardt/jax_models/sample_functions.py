@@ -48,7 +48,7 @@ class SampleFormula:
 
     def functions(self, code: TracedCode) -> SampleFunctions:
         """The compiled functions of this formula."""
-        return _COMPILED.get(self, code, lambda: SampleFunctions(self))
+        return _COMPILED.get(self, code, lambda: SampleFunctions(self, code.operations))
 
 
 class SampleFunctions:
@@ -57,11 +57,13 @@ class SampleFunctions:
     `n_traces` counts compilations.
     """
 
-    def __init__(self, formula: SampleFormula) -> None:
-        self.formula = formula
+    def __init__(self, formula: SampleFormula, operations: frozenset[str]) -> None:
+        self.formula, self.operations = formula, operations
         self.n_traces = 0
         self.trusted: set[tuple[tuple[int, ...], ...]] = set()
         """Shapes of X with which the model has passed the checks of `fit`."""
+        self.readings: dict[tuple[int, ...], Any] = {}
+        """What `marquardt.jax_models.recognition` found, by the shape of X."""
         self.outputs = jax.jit(self._outputs)
         self.push = jax.jit(self._push)
         self.pull = jax.jit(self._pull)

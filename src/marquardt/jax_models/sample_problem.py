@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from marquardt._types import FloatArray
+from marquardt._types import FloatArray, IntArray
 from marquardt.gram import Scratch
 from marquardt.jacobian import DenseJacobian, Jacobian
 from marquardt.jax_models.affine_block import AffineBlock
 from marquardt.jax_models.model_on_data import ModelOnData
 from marquardt.jax_models.streamed_jacobian import StreamedJacobian
+from marquardt.jax_models.targets import Targets
 from marquardt.losses import Loss
 from marquardt.output_seed import OutputSeed
 from marquardt.problem import Linearization
@@ -37,10 +38,18 @@ class SampleProblem:
         Over all samples, (K, N).
     prior : array (p,) or None
         S₀.
+    targets : Targets or None
+        What the loss was made of, where that is known.
     """
 
-    def __init__(self, model: ModelOnData, loss: Loss, prior: FloatArray | None = None) -> None:
-        self.model, self.loss, self.prior = model, loss, prior
+    def __init__(
+        self,
+        model: ModelOnData,
+        loss: Loss,
+        prior: FloatArray | None = None,
+        targets: Targets | None = None,
+    ) -> None:
+        self.model, self.loss, self.prior, self.targets = model, loss, prior, targets
         self.n_params = model.n_params
         self.n_residuals = model.n_samples * model.n_outputs
         self.affine: AffineBlock | None = None
@@ -56,6 +65,10 @@ class SampleProblem:
     def find_affine_block(self, w: FloatArray) -> None:
         """Look for an output layer to solve again at trial points."""
         self.affine = AffineBlock.of(self.model, w)
+
+    def know_affine_block(self, entries: IntArray) -> None:
+        """The same by the entries of w of an output layer, with no look at the model."""
+        self.affine = AffineBlock.of_layer(self.model, entries)
 
     def outputs(self, w: FloatArray) -> FloatArray:
         """Z (K, N); the latest is kept, since an accepted trial point is linearised next."""

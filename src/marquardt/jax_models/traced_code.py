@@ -11,14 +11,15 @@ from typing import Any, Generic, TypeVar
 import jax
 import numpy as np
 
+from marquardt.jax_models.array_operations import inner_trace
 from marquardt.jax_models.double_precision import double_precision
 
 F = TypeVar("F")
 
 
 class TracedCode:
-    """The operations and constants of a function for arguments of some shapes, as a digest, and what it
-    returns, as shapes.
+    """The operations and constants of a function for arguments of some shapes, as a digest; the names of the
+    operations; and what it returns, as shapes.
 
     >>> factor = 2.0
     >>> def scaled(x):
@@ -35,6 +36,7 @@ class TracedCode:
         with double_precision():
             # A function of its own each time: JAX remembers the trace of one that it has seen.
             jaxpr, self.outputs = jax.make_jaxpr(lambda *own: function(*own), return_shape=True)(*arguments)
+        self.operations = _operations(jaxpr)
         text = re.sub(r"0x[0-9a-f]+", "", str(jaxpr))  # without addresses in memory
         digest = hashlib.sha256(text.encode())
         for value in jaxpr.consts:
@@ -67,6 +69,17 @@ class CompiledCache(Generic[F]):
         if len(self._known) > self._limit:
             self._known.popitem(last=False)
         return self._known[formula][1]
+
+
+def _operations(trace: Any) -> frozenset[str]:
+    """Names, also of those within others where `inner_trace` finds them."""
+    names: set[str] = set()
+    for equation in trace.jaxpr.eqns:
+        names.add(equation.primitive.name)
+        inner = inner_trace(equation)
+        if inner is not None:
+            names |= _operations(inner)
+    return frozenset(names)
 
 
 def _is_numeric(value: Any) -> bool:

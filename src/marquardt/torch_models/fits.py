@@ -13,8 +13,10 @@ from torch.utils.data import DataLoader
 
 from marquardt._types import FloatArray
 from marquardt.blas_threads import one_thread_if_small
+from marquardt.dense_model import DenseProblem
 from marquardt.lm import minimize
 from marquardt.losses import LossOf, squared_error
+from marquardt.models.mlp import MLP
 from marquardt.result import Result, Status
 from marquardt.run_outcome import RunOutcome
 from marquardt.torch_models.device import device_of
@@ -23,6 +25,7 @@ from marquardt.torch_models.module_checks import influence_notes, input_notes, s
 from marquardt.torch_models.module_problem import ModuleProblem
 from marquardt.torch_models.parameter_layout import ParameterLayout
 from marquardt.torch_models.problem_from_module import check_second_order, problem_from_module
+from marquardt.torch_models.recognition import on_network, recognized
 from marquardt.torch_models.samples import from_loader
 from marquardt.torch_models.warm_up import WarmUp
 
@@ -38,7 +41,10 @@ class ModuleFit(RunOutcome):
     notes: tuple[str, ...]
     """What the user should know: parameters without influence, memory, precision."""
     problem: ModuleProblem = field(repr=False)
+    """The module on its samples."""
     layout: ParameterLayout = field(repr=False)
+    network: MLP | None = None
+    """What the module was recognised as, and trained by; None for a module that PyTorch computed."""
 
 
 @torch.inference_mode(False)  # whose tensors could not be differentiated
@@ -52,6 +58,7 @@ def fit_module(
     alpha: float | Mapping[str, float] = 0.0,
     warm_up: WarmUp | None = None,
     validation_data: tuple[Any, Any] | DataLoader[Any] | None = None,
+    structured: bool = True,
     **options: Any,
 ) -> ModuleFit:
     """Train a PyTorch module by Levenberg-Marquardt, in float64, whatever the precision of the module.
@@ -81,6 +88,9 @@ def fit_module(
     validation_data : (X, y) or DataLoader, optional
         Held-out samples: the parameters that are best on them are returned, and `Stopping.max_fail`
         iterations without improvement end the run.
+    structured : bool
+        Whether a module that is a multilayer perceptron may be trained by the network in NumPy: the same
+        steps in less time.  False leaves every module to PyTorch.
     **options
         As in `minimize`: stopping, damping, metric, solver, search, resolve_output, callback; `acceleration`
         is by default on for modules made of linear layers only.
@@ -115,30 +125,36 @@ def fit_module(
     problem, notes = problem_from_module(module, layout, X, y, sample_weight, loss, alpha)
     w0 = layout.pack()
     w0.flags.writeable = False
-    notes += start_notes(problem.outputs(w0))
+    dense = recognized(problem, w0) if structured else None
+    known: ModuleProblem | DenseProblem = problem if dense is None else dense
+    z = known.outputs(w0)
+    notes += start_notes(z)
     if validation_data is not None:
         held_out, _ = problem_from_module(module, layout, *validation_data, None, loss, 0.0)
-        options["validation"] = held_out.cost
-    if np.isfinite(problem.outputs(w0)).all():
+        options["validation"] = ((dense and on_network(dense.model, held_out)) or held_out).cost
+    if np.isfinite(z).all():
         problem.find_structure(w0)
     # Elsewhere z̈ costs as much as the Jacobian: without it a CNN reaches the same loss in half the time
     # (`benchmarks/torch_models.py`: digits, and images of 8 x 8).
-    if options.setdefault("acceleration", problem.layers is not None):
+    if options.setdefault("acceleration", problem.layers is not None) and dense is None:
         notes += check_second_order(problem, w0)
-    w = w0 if warm_up is None else warm_up.run(problem, w0)
+    w = w0 if warm_up is None else warm_up.run(known, w0)
     wide = problem.n_residuals < problem.n_params  # then the dual, on the host
     if options.get("solver") is None and not (problem.model.on_host or wide):
         options["solver"] = DeviceCholesky()
     with one_thread_if_small(problem.n_params):
-        result = minimize(problem, w, **options)
+        result = minimize(problem, w, **options) if dense is None else dense.minimize(w, **options)
     if result.linearization is not None and result.status is not Status.NO_FINITE_START:
         notes += influence_notes(layout, result.linearization.jacobian.column_sqnorms())
-        notes += input_notes(problem.outputs(result.w), problem.model.samples.differ())
-    notes += _write(layout, problem, w0, result) + problem.notes
-    return ModuleFit(given, result, tuple(dict.fromkeys(notes)), problem, layout)
+        notes += input_notes(known.outputs(result.w), problem.model.samples.differ())
+    notes = list(dict.fromkeys([*notes, *_write(layout, known, w0, result), *problem.notes]))
+    network = None if dense is None else dense.model.network
+    return ModuleFit(given, result, tuple(notes), problem, layout, network)
 
 
-def _write(layout: ParameterLayout, problem: ModuleProblem, w0: FloatArray, result: Result) -> list[str]:
+def _write(
+    layout: ParameterLayout, problem: ModuleProblem | DenseProblem, w0: FloatArray, result: Result
+) -> list[str]:
     """Hand the parameters to the module, unless rounding to its precision would lose the gain."""
     if result.status is Status.NO_FINITE_START:
         return []

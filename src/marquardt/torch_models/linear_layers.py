@@ -70,7 +70,9 @@ class LinearLayers:
             z, seen = watched(model, layers, near, model.samples.part(probe))
         if seen is None or any(not len(one.inputs) == len(one.outputs) == probe.stop for one in seen):
             return None
-        found = cls(model, layers, last_of(z, seen))
+        last = last_of(z, seen)
+        # Not the last of w: then it is a layer like the others, since `marquardt.gram` counts on the order.
+        found = cls(model, layers, last if last == len(layers) - 1 else None)
         return found if found._agrees(near, probe, rng) else None
 
     def jacobian(self, w: FloatArray, seed: OutputSeed) -> KhatriRaoJacobian:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from marquardt._checks import check_finite
+from marquardt._types import IntArray
 
 Call = tuple[tuple[Tensor, ...], dict[str, Tensor]]
 """Positional and named arguments of a module."""
@@ -60,6 +61,13 @@ class Samples:
             return table.to(dtype) if table.is_floating_point() else table
 
         return tuple(map(own, args)), {name: own(table) for name, table in kwargs.items()}
+
+    def some(self, rows: IntArray) -> Samples:
+        """Some of the samples."""
+        args, kwargs = self.call
+        own = torch.from_numpy(rows)
+        chosen = tuple(table[own] for table in args), {name: table[own] for name, table in kwargs.items()}
+        return Samples(chosen, len(rows))
 
     def differ(self) -> bool:
         """Whether there are two samples with different inputs."""

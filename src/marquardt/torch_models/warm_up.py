@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from marquardt._types import FloatArray
-from marquardt.torch_models.module_problem import ModuleProblem
+
+
+class Descendable(Protocol):
+    """A problem that gives its gradient without its Jacobian."""
+
+    n_residuals: int
+
+    def cost(self, w: FloatArray) -> float: ...
+
+    def gradient(self, w: FloatArray) -> FloatArray: ...
 
 
 def _adam(params: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
@@ -42,7 +51,7 @@ class WarmUp:
         if self.n_steps < 0:
             raise ValueError(f"n_steps={self.n_steps!r} must be >= 0")
 
-    def run(self, problem: ModuleProblem, w0: FloatArray) -> FloatArray:
+    def run(self, problem: Descendable, w0: FloatArray) -> FloatArray:
         """The point of lowest cost among w0 and the points after each step."""
         w, best, lowest = w0, w0, problem.cost(w0)
         vector = torch.nn.Parameter(torch.tensor(w0))

@@ -25,8 +25,7 @@ class Schedule:
     settled_every : int
         and after so many once they have settled.  In between they follow the weights and the noise, with the
         effective parameters γ of the last re-estimation: only γ is dear, it takes JᵀJ and its inverse in
-        float64.  By `benchmarks/evidence.py` as good as γ after every step or every third, in two thirds of
-        the time.
+        float64.  By `benchmarks/evidence.py` as good as γ after every step, in half of the time.
     settled : float
         A re-estimation that finds γ and β within this fraction of those before has settled them.  The
         precision of an input without relevance rises for long after, and is not asked.
@@ -46,8 +45,8 @@ class Schedule:
     """
 
     first: int = 3
-    every: int = 4
-    settled_every: int = 8
+    every: int = 5
+    settled_every: int = 10
     settled: float = 0.02
     sweeps: int = 1
     window: int = 5

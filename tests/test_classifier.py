@@ -271,7 +271,7 @@ BROKEN[4, 1] = np.nan
     ("inputs", "targets", "message"),
     [
         (X, np.full(120, "a"), "only one class, .*a.*at least two"),
-        (X, np.ones(120), "only one class"),
+        (X, np.ones(120), "only one class, 1.0, among"),
         (BROKEN, TWO, "Input X contains NaN"),
         (X, np.where(THREE == 1, np.nan, THREE), "Input y contains NaN"),
         (X, NOISY, "continuous"),

@@ -77,8 +77,10 @@ def test_fit_report_predict(folder):
 
 
 def test_the_default_output_is_named_after_the_table(folder):
-    run("fit", "small.csv", "--target", "answer", "--quiet", *QUICK)
-    assert (folder / "small.marquardt").exists()
+    small_table().to_csv("run.2024.csv", index=False)
+    for name in ("small", "run.2024"):
+        run("fit", f"{name}.csv", "--target", "answer", "--quiet", *QUICK)
+        assert (folder / f"{name}.marquardt").exists()
 
 
 def test_several_targets_and_every_option(folder):
@@ -204,10 +206,15 @@ def test_demo_names_are_those_of_the_datasets():
         (["small.csv", "-t", "answer", "--hidden", "0"], "--hidden '0' must be whole numbers of at least 1"),
         (
             ["small.csv", "-t", "answer", "--test-fraction", "1.5"],
-            "test_fraction=1.5 must be at least 0 and below 1",
+            "--test-fraction 1.5 must be at least 0 and below 1",
         ),
         (["small.csv", "-t", "answer", "--alpha", "-1"], "alpha"),
-        (["small.csv", "-t", "answer", "--starts", "0"], "--starts"),
+        (["small.csv", "-t", "answer", "--unit", "mg,L"], "--unit names 2 units for 1 targets"),
+        (["small.csv", "-t", "answer", "--starts", "0"], "--starts 0 must be a whole number of at least 1"),
+        (
+            ["small.csv", "-t", "answer", "--sheet", "1"],
+            "--sheet '1': 'small.csv' has no sheets; leave it out",
+        ),
         (["small.csv", "-t", "answer", "--max-iter", "-5"], "--max-iter"),
         (["small.csv", "-t", "answer", *QUICK, "-o", "no/a.marquardt"], "Create the folder "),
         (["small.csv", "-t", "answer", *QUICK, "--html", "no/a.html"], "Create the folder "),

@@ -67,11 +67,33 @@ def test_another_way_against_overfitting_has_none(folder, option):
         (["--committee", "0"], "--committee 0 must be a whole number of at least 1"),
         (["--jobs", "0"], "--jobs 0 would do nothing"),
         (["--bayesian", "--loss", "huber"], "--bayesian is for a squared error: leave out --loss huber"),
+        (
+            ["--growing-rows", "--loss", "huber"],
+            "--growing-rows is for a squared error: leave out --loss huber",
+        ),
         (["--varying-noise", "--alpha", "1"], "--varying-noise is for a Bayesian fit"),
     ],
 )
 def test_options_that_contradict_one_another(folder, options, message):
     assert message in error_of("fit", "small.csv", "--target", "answer", *options)
+
+
+@pytest.mark.parametrize(
+    ("options", "growing_rows", "said"),
+    [
+        (["--growing-rows"], True, "growing rows on"),
+        (["--no-growing-rows", "--alpha", "1"], False, "growing rows off"),
+        ([], "auto", None),
+    ],
+)
+def test_whether_rows_grow_reaches_the_fit(folder, monkeypatch, options, growing_rows, said):
+    taken, fit = [], LMRegressor.fit
+    monkeypatch.setattr(
+        LMRegressor, "fit", lambda s, *a, **k: (taken.append(s.growing_rows), fit(s, *a, **k))[1]
+    )
+    outcome = fit_small(*options)
+    assert taken == [growing_rows]
+    assert said in outcome.stdout if said else "growing rows" not in outcome.stdout
 
 
 @pytest.mark.parametrize("coverage", ["0", "95"])

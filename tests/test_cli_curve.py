@@ -38,7 +38,10 @@ def test_report_page_and_picture(folder):
     outcome = run(*ASKED, "--by", "state", "--shared", "km", "--html", "a.html", "--picture", "a.png")
     fit = curve_fit("michaelis_menten", CONC_2, RATE_2, by=STATE_2, shared="km")
     assert outcome.stdout.splitlines()[-1] == fit.report().splitlines()[-1]
-    assert "note: 1 rows without a number" in outcome.stderr and "wrote a.html" in outcome.stderr
+    assert (
+        "note: 1 row without a number in conc or rate left out" in outcome.stderr
+        and "wrote a.html" in outcome.stderr
+    )
     page = (folder / "a.html").read_text()
     assert (
         page.startswith("<!doctype html>")
@@ -77,7 +80,11 @@ def test_options_reach_the_fit():
         ([*ASKED, "--fixed", "km"], "--fixed 'km' must be NAME=NUMBER"),
         ([*ASKED, "--fixed", "q=1"], "fixed names 'q', which is no parameter"),
         ([*ASKED, "--intervals", "wald"], "--intervals 'wald' must be linear, profile or bootstrap"),
-        ([*ASKED, "--loss", "hubber"], "loss='hubber' must be"),
+        (
+            [*ASKED, "--loss", "hubber"],
+            "--loss 'hubber' must be one of linear, huber, soft_l1, cauchy, tukey",
+        ),
+        ([*ASKED, "--picture", "a.jpg"], "--picture 'a.jpg' does not end in .png"),
         (["curve", "nothing.csv", *ASKED[2:]], "there is no file 'nothing.csv'"),
     ],
 )
@@ -86,6 +93,21 @@ def test_one_clear_line(arguments, message):
     (line,) = [line for line in outcome.stderr.splitlines() if line.startswith("error: ")]
     assert message in line
     assert outcome.stdout == ""
+
+
+def test_the_page_has_the_intervals_that_were_asked_for_and_no_more_digits_than_are_known(folder):
+    outcome = run(*ASKED, "--html", "a.html", "--intervals", "profile")
+    page = (folder / "a.html").read_text()
+    fit = curve_fit("michaelis_menten", CONC_2, RATE_2)
+    (wanted,) = (line for line in outcome.stdout.splitlines() if "    vmax " in line)
+    assert wanted in page
+    assert f">{wanted.split()[1]}</td>" in page and f"{fit.params['vmax']:.8g}" not in page
+    assert "The band around a curve holds it in 95 % of the cases." in page
+
+
+def test_groups_stand_apart():
+    text = run(*ASKED, "--by", "state").stdout
+    assert "\n\n[[Group untreated]]" in text and "\n\n[[Together]]" in text
 
 
 def test_help():

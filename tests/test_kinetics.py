@@ -16,7 +16,7 @@ from marquardt.apps.kinetics import (
     progress_curve,
     select_mechanism,
 )
-from marquardt.curves import curve_fit
+from marquardt.curves import compare, curve_fit
 from marquardt.differences import CentralDifferences
 
 TRUTH = {
@@ -166,3 +166,18 @@ def test_a_constant_that_runs_off_is_told():
     v = MECHANISMS["uncompetitive"].value(np.column_stack([S, I]), np.array([10.0, 2.0, 5.0]))
     fit = fit_kinetics("mixed", S, v + 0.003 * I * (S < 2), I)  # a little beyond an infinite Kic
     assert any(note.startswith("kic ran off to") for note in fit.notes)
+
+
+def test_one_concentration_of_an_inhibitor_tells_nothing():
+    _, _, v = rates("michaelis_menten")
+    with pytest.raises(ValueError, match="the inhibitor has one concentration, 3, in all rows"):
+        select_mechanism(S, v, np.full(len(S), 3.0))
+
+
+def test_two_exact_curves_are_no_reason_for_the_fuller_one():
+    low = np.array([1.0, 2.0, 5.0, 10.0, 20.0, 50.0])
+    found = compare(
+        {n: fit_kinetics(n, low, 10 * low / (4 + low), np.zeros(6)) for n in ("competitive", "mixed")}
+    )
+    assert all(fit.rss == 0 for fit in found.statistics)
+    assert found.f_tests[0].p_value == 1.0 and "competitive will do" in str(found)

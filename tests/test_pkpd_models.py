@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -62,6 +63,17 @@ CASES = [
 ]
 
 
+@cache
+def sensitivities(model):
+    """theta, dosing -> (times, parameters), compiled once for each model; equal models are one."""
+    names = model.parameters
+
+    def concentration(theta, dosing):
+        return model.predict(dict(zip(names, theta, strict=True)), dosing, jnp.asarray(T))[:, 0]
+
+    return jax.jit(jax.jacfwd(concentration))
+
+
 @pytest.mark.parametrize(("model", "params"), CASES, ids=["one", "two", "ka = ke"])
 def test_closed_form_and_equations_agree(model, params):
     """Values to 1e-9 of the largest; sensitivities as well, and both with finite differences."""
@@ -69,16 +81,13 @@ def test_closed_form_and_equations_agree(model, params):
     course = as_ode(model).solve(params, MIXED, T)
     assert course.success
     np.testing.assert_allclose(course.outputs["conc"], closed, atol=1e-9 * closed.max(), rtol=0)
+    params = {name: params[name] for name in model.parameters}
     theta = np.array(list(params.values()))
     dosing = MIXED.dosing()
-
-    def by(one):
-        return lambda v: one.predict(dict(zip(params, v, strict=True)), dosing, jnp.asarray(T))[:, 0]
-
     with double_precision():
-        exact = np.asarray(jax.jit(jax.jacfwd(by(model)))(theta))
+        exact = np.asarray(sensitivities(model)(theta, dosing))
         whole = len(params) == len(TWO)  # the larger model has all that the smaller one has
-        through = np.asarray(jax.jit(jax.jacfwd(by(as_ode(model))))(theta)) if whole else exact
+        through = np.asarray(sensitivities(as_ode(model))(theta, dosing)) if whole else exact
     steps = 1e-6 * np.eye(len(theta))
     differences = np.stack(
         [
@@ -96,6 +105,14 @@ def test_closed_form_and_equations_agree(model, params):
     np.testing.assert_allclose(differences / size, exact / size, atol=3e-8, rtol=0)
 
 
+def lagged(ka, tau, ke):
+    return lagging(tau, ka, ke, jnp)
+
+
+FIRST, SECOND = jax.jit(jax.grad(lagged)), jax.jit(jax.grad(jax.grad(lagged)))
+"""Compiled once for all; without jit each of a hundred operations would be compiled by itself."""
+
+
 @pytest.mark.parametrize("apart", [0.0, 1e-12, 1e-6, 1e-3, 0.1, 5.0, -0.1, -1e-6])
 def test_absorption_as_fast_as_elimination_is_no_special_case(apart):
     """Oral input against the integral of the bolus response, for ka near ke; first and second derivatives
@@ -107,9 +124,8 @@ def test_absorption_as_fast_as_elimination_is_no_special_case(apart):
     slope = quad(lambda s: -s * np.exp(-ka * s - ke * (tau - s)), 0, tau, epsabs=1e-15)[0]
     bend = quad(lambda s: s * s * np.exp(-ka * s - ke * (tau - s)), 0, tau, epsabs=1e-15)[0]
     with double_precision():
-        first = jax.grad(lambda k: lagging(tau, k, ke, jnp))
-        assert float(first(ka)) == pytest.approx(slope, rel=1e-12)
-        assert float(jax.grad(first)(ka)) == pytest.approx(bend, rel=1e-11)
+        assert float(FIRST(ka, tau, ke)) == pytest.approx(slope, rel=1e-12)
+        assert float(SECOND(ka, tau, ke)) == pytest.approx(bend, rel=1e-11)
 
 
 def test_extreme_rates_neither_overflow_nor_vanish():
@@ -265,7 +281,7 @@ def test_direct_effect_follows_the_concentration():
 def test_a_power_of_nothing_has_derivatives():
     with double_precision():
         action = Saturation(hill="h")
-        slope = jax.grad(lambda h: action.value(jnp.zeros(()), {"emax": 1.0, "ec50": 2.0, "h": h}))(1.5)
+        slope = jax.jit(jax.grad(lambda h, c: action.value(c, {"emax": 1.0, "ec50": 2.0, "h": h})))(1.5, 0.0)
     assert float(slope) == 0.0
 
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from marquardt.reports import plots
 from marquardt.reports.plot_style import axis_label, png
+from marquardt.result import History
 from small_model import small_model
 
 RNG = np.random.default_rng(0)
@@ -24,6 +25,8 @@ FIGURES = {
     "error_histogram": lambda: plots.error_histogram(GROUPS, "strength_mpa"),
     "performance": lambda: plots.performance(HISTORY),
     "training_state": lambda: plots.training_state(HISTORY),
+    "performance of a History": lambda: plots.performance(History.from_dict(HISTORY)),
+    "training_state of a History": lambda: plots.training_state(History.from_dict(HISTORY)),
     "importance": lambda: plots.importance(["dose_mg", "b"], [0.5, 0.9], [0.1, 0.1]),
     "decision": lambda: plots.decision(lambda X: X[:, 0] > 0, {"training": (np.eye(2), np.array([0, 1]))}),
 }

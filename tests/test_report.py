@@ -6,6 +6,7 @@ import html.parser
 import json
 import re
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -14,10 +15,15 @@ from marquardt.diagnosis import Finding, Severity
 from marquardt.reports.html_report import html_report
 from marquardt.reports.json_report import json_report
 from marquardt.reports.text_report import advice, duration, number, overfit_ratio, r_squared, text_report
-from marquardt.tables.fit_record import ColumnEffect, Outcome
+from marquardt.tables.fit_record import ColumnEffect, EvidenceRecord, Outcome
 from small_model import small_model
 
 RECORD = small_model().record
+
+
+@cache
+def page_of_record():
+    return html_report(RECORD)
 
 
 def outcome(error, n_samples=50):
@@ -111,6 +117,66 @@ def test_a_good_fit_needs_no_advice():
     assert "[[Advice]]" not in text_report(record)
 
 
+def with_bars(z, sd=1.0):
+    """Held-out rows of 50 whose errors are so many predicted standard deviations."""
+    z = np.asarray(z, dtype=float)[:, None]
+    y = np.linspace(0, 10, len(z))[:, None]
+    return Outcome(y, y + sd * z, np.full_like(y, sd))
+
+
+FEW_FAR = [0.1] * 89 + [3.0, -4.0, 3.0, 3.0] * 2 + [3.0] * 3  # 89 of 100 inside, far inside
+ALL_FAR = [1.0, -1.5, 1.9, 2.5, -1.2] * 20  # 80 of 100 inside, none near the middle
+
+
+@pytest.mark.parametrize(
+    ("z", "settings", "pieces"),
+    [
+        (
+            FEW_FAR,
+            {},
+            ["hold 89 of 100 held-out rows (89 %)", "(90 to 99 %): most rows are predicted"],
+        ),
+        (FEW_FAR, {}, ["those few may be measured less well", "try --varying-noise", "1.5 times as long."]),
+        (FEW_FAR, {"noise": "varying"}, ["a few much worse", "the points outside). Until then"]),
+        (ALL_FAR, {}, ["hold 80 of 100", "rows like these are predicted worse", "1.3 times as long."]),
+        ([0.1, *FEW_FAR[:-1]], {}, None),  # 90 of 100: the edge of what chance explains
+        ([0.1] * 100, {}, None),
+        ([0.1] * 8 + [3.0], {}, None),  # 8 of 9: chance explains that
+    ],
+)
+def test_intervals_that_hold_too_few_rows_are_explained(z, settings, pieces):
+    record = replace(RECORD, held_out=with_bars(z), train=outcome(1.0), settings=settings, effects=())
+    said = [item for item in advice(record) if item.startswith("The 95 % intervals hold")]
+    if pieces is None:
+        assert not said
+    else:
+        assert all(piece in said[0] for piece in pieces)
+
+
+def test_error_bars_that_are_too_short_are_not_said_to_count_the_overfit_in():
+    evidence = EvidenceRecord(1.0, 5.0, (0.1,))
+    sound = replace(
+        RECORD, train=with_bars([0.5] * 50), held_out=with_bars([0.5] * 50, 3.0), evidence=evidence
+    )
+    short = replace(sound, held_out=with_bars(ALL_FAR))
+    assert "the error bars count this in" in " ".join(advice(sound))
+    assert "the error bars count this in" not in " ".join(advice(short))
+    assert "The error on held-out rows is" in " ".join(advice(short))
+
+
+def test_the_share_that_chance_explains_stands_beside_the_share_held():
+    record = replace(
+        RECORD,
+        train=with_bars([0.5] * 50),
+        held_out=with_bars(ALL_FAR),
+        evidence=EvidenceRecord(1.0, 5.0, (0.1,)),
+    )
+    text = text_report(record)
+    assert re.search(r"held out +hold 80 % +90 to 99 %", text)
+    assert re.search(r"training +hold 100 %  +\d", text)
+    assert '<td class="n">90 to 99 %</td>' in html_report(record)
+
+
 def test_overfit_ratio_at_the_floor():
     assert overfit_ratio(replace(RECORD, train=outcome(0.0), held_out=outcome(1e-13))) == 1.0
     assert np.isnan(overfit_ratio(replace(RECORD, held_out=None)))
@@ -148,7 +214,7 @@ class Page(html.parser.HTMLParser):
 
 def test_the_html_is_whole_and_asks_for_nothing():
     page = Page()
-    page.feed(html_report(RECORD))
+    page.feed(page_of_record())
     assert page.open == []
     assert page.tags.count("img") == 5
     assert all(address.startswith("data:image/png;base64,") for address in page.addresses)
@@ -214,6 +280,6 @@ def test_findings_are_told_in_every_form():
     assert "<h2>Diagnosis</h2>" in page and "<td>2 of 4 units &lt;are&gt; dead.</td>" in page
     (found,) = json.loads(json.dumps(json_report(record), allow_nan=False))["findings"]
     assert found["evidence"] == {"layer_1": 2.0, "share": "inf"} and found["severity"] == "warning"
-    for silent in (text_report(RECORD), html_report(RECORD)):
+    for silent in (text_report(RECORD), page_of_record()):
         assert "Diagnosis" not in silent
     assert json_report(RECORD)["findings"] == []

@@ -18,6 +18,7 @@ from marquardt.tables.effects import column_effects, columns_that_move_together
 from marquardt.tables.encoder import TableEncoder
 from marquardt.tables.fit_options import FitOptions
 from marquardt.tables.model import fit_table
+from marquardt.tables.remarks import remarks
 from small_model import small_table
 
 QUICK = FitOptions(hidden=(4,), max_iter=30)
@@ -155,6 +156,31 @@ def test_ctrl_c_while_the_columns_are_judged_keeps_the_fit(monkeypatch):
     x = np.linspace(0, 1, 20)
     model = fit_table(pd.DataFrame({"x": x, "y": 2 * x}), ["y"], FitOptions(hidden=(2,)))
     assert model.record.effects == () and "interrupted" in " ".join(model.record.notes)
+
+
+@pytest.mark.parametrize("in_start", [1, 2])
+def test_ctrl_c_in_one_of_several_starts_is_said(in_start):
+    begun = []
+
+    def callback(record):
+        begun.extend([1] if record.iteration == 0 else [])
+        if len(begun) == in_start and record.iteration == 3:
+            raise KeyboardInterrupt
+
+    x = np.linspace(0, 1, 40)
+    frame, options = pd.DataFrame({"x": x, "y": np.sin(5 * x)}), FitOptions(hidden=(3,), starts=4)
+    with pytest.warns(UserWarning, match="interrupted"):
+        record = fit_table(frame, ["y"], options, callback=callback).record
+    assert record.status == "INTERRUPTED" and record.settings["starts"].startswith(f"{in_start} of 4: ")
+    assert record.message.startswith(f"Interrupted, with {in_start} of 4 starts begun; the best: ")
+
+
+def test_a_target_of_two_values_may_be_classes():
+    y = np.array([0.0, 1.0] * 5)[:, None]
+    said = remarks(pd.DataFrame({"x": np.arange(10.0)}), ["active"], y, np.arange(10))
+    assert said[0].startswith("target 'active' has two values only, 0 and 1: if these are classes")
+    y[0] = 0.5
+    assert remarks(pd.DataFrame({"x": np.arange(10.0)}), ["active"], y, np.arange(10)) == []
 
 
 @pytest.mark.parametrize("option", ["drop", "categorical"])

@@ -151,6 +151,11 @@ def test_choosing_columns():
     ("values", "message"),
     [
         (["low", "high", "1.5"], "must be numbers, but 2 of 3 rows hold text ('low', 'high')"),
+        (
+            [1.5, "> 99", 3, 4, 5, 6, "n/d", 8, 9, 1],
+            "2 of 10 rows hold text ('> 99' in row 2, 'n/d' in row 7): mend these cells, or leave them empty",
+        ),
+        ([1, 2, 3, 4, "<1"], "1 of 5 rows holds text ('<1' in row 5): mend these cells"),
         ([1.0, np.inf, 2.0], "is infinite in data row 2: mend that cell or leave it empty"),
         ([2.0, 2.0, 2.0], "is constant (2 in all 3 rows): nothing to learn; choose another target"),
         ([None, None, None], "no row has a value of the target 'y': check the table, or leave it out"),

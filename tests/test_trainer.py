@@ -117,6 +117,7 @@ def test_vectors_are_columns():
     assert LevenbergMarquardt((3, 2, 1), random_state=0).predict([1.0, 2.0, 3.0]).shape == (1, 1)
 
 
+@pytest.mark.filterwarnings("ignore:the targets go from")  # logistic outputs, as in NeuPy
 def test_several_outputs_and_the_mean_over_them():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(30, 3)), rng.normal(size=(30, 2))
@@ -175,6 +176,7 @@ def test_the_law_of_the_weights_sees_the_inputs():
     assert seeing.errors.train[-1] < 1e-2 * blind.errors.train[-1]
 
 
+@pytest.mark.filterwarnings("ignore:the targets go from")  # logistic outputs, as in NeuPy
 def test_max_fail_restores_the_best_weights():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(30, 4))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
-from marquardt import Input, LevenbergMarquardt, Linear, Logistic, Status, Tanh
+from marquardt import BayesianRegularization, Input, LevenbergMarquardt, Linear, Logistic, Status, Tanh
 from marquardt.files.archive import ModelFileError
 from small_trainer import sine, sine_trainer
 
@@ -99,3 +101,26 @@ def test_weights_of_another_network_are_refused(tmp_path):
         LevenbergMarquardt((2, 4, 1)).load(path)
     with pytest.raises(ModelFileError):
         LevenbergMarquardt((2, 3, 1)).load(tmp_path / "none.marquardt")
+
+
+@pytest.mark.parametrize(
+    ("network", "y", "ends"),
+    [
+        ((2, 3, 1), [[0.0], [1.2]], "0 and 1: end it in Linear"),
+        ((2, 3, 1), [[-0.1], [1.0]], "0 and 1: end it in Linear"),
+        (Input(2) >> Tanh(3) >> Tanh(1), [[-1.0], [1.2]], "-1 and 1: end it in Linear"),
+        ((2, 3, 1), [[0.0], [1.0]], None),
+        (Input(2) >> Tanh(3) >> Linear(1), [[-7.0], [5.0]], None),
+    ],
+)
+@pytest.mark.parametrize("trainer", [LevenbergMarquardt, BayesianRegularization])
+def test_targets_that_the_output_units_cannot_reach_are_told(trainer, network, y, ends):
+    optimizer = trainer(network, random_state=0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        optimizer.train(X_PAIR, y, epochs=1)
+    if ends is None:
+        assert not caught
+    else:
+        (warning,) = caught
+        assert ends in str(warning.message) and warning.filename == __file__

@@ -90,6 +90,7 @@ def test_stop_from_a_signal():
     assert optimizer.score(X, y) == pytest.approx(optimizer.errors.train[-1])
 
 
+@pytest.mark.filterwarnings("ignore:the targets go from")  # logistic outputs, as in NeuPy
 def test_the_documented_early_stopping_with_weights_from_a_file(tmp_path):
     rng = np.random.default_rng(1)
     X, y = rng.normal(size=(30, 3)), rng.normal(size=(30, 1))

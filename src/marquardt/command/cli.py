@@ -152,6 +152,16 @@ def fit(
             "--early-stopping",
         ),
     ] = False,
+    growing_rows: Annotated[
+        bool | None,
+        _option(
+            "Training",
+            "Begin on a part of the rows, which grows; the last iterations are on all "
+            "(default: with --alpha or --early-stopping, where rows are many).",
+            "--growing-rows/--no-growing-rows",
+            show_default=False,
+        ),
+    ] = None,
     starts: Annotated[int, _option("Training", "Random starts; the best fit is kept.")] = 4,
     committee: Annotated[int, _option("Training", "So many of the starts predict together.")] = 1,
     jobs: Annotated[int, _option("Training", "Processes for the starts; -1 takes every core.")] = 1,
@@ -194,9 +204,9 @@ def fit(
         from marquardt.tables.columns import choose_columns, listing
         from marquardt.tables.fit_options import FitOptions
         from marquardt.tables.model import fit_table
-        from marquardt.tables.reading import read_table
+        from marquardt.tables.reading import read_table, without_ending
 
-        output = output or Path(table.name.split(".")[0] + ".marquardt")
+        output = output or Path(without_ending(table.name) + ".marquardt")
         check_places(output, inputs=(table,))
         check_html(html, inputs=(table, output))
         frame = read_table(table, sheet)
@@ -216,6 +226,7 @@ def fit(
             committee=committee,
             loss=loss.value,
             varying_noise=varying_noise,
+            growing_rows=growing_rows,
             drop=choose_columns(frame, drop, "--drop") if drop else (),
             categorical=choose_columns(frame, categorical, "--categorical") if categorical else (),
             units=tuple(part.strip() for part in unit.split(",")) if unit else (),

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+INTERVALS = ("linear", "profile", "bootstrap")
+LOSSES = ("linear", "huber", "soft_l1", "cauchy", "tukey")
+
+
 def _column(text: str, *names: str) -> Any:
     return typer.Option(*names, help=text, autocompletion=complete_column, show_default=False)
 
@@ -73,10 +77,16 @@ def curve(
         from marquardt.tables.reading import read_table
 
         check_html(html, inputs=(table,))
+        if picture is not None and picture.suffix.lower() != ".png":
+            fail(f"--picture {str(picture)!r} does not end in .png: name the picture, e.g. curve.png")
         check_places(picture, inputs=(table,))
         if not model:
             fail(f"which curve? Add --model NAME, one of {', '.join(sorted(SHAPES))}")
         chosen = shape(model)
+        if intervals not in INTERVALS:
+            fail(f"--intervals {intervals!r} must be linear, profile or bootstrap")
+        if loss not in LOSSES:
+            fail(f"--loss {loss!r} must be one of {', '.join(LOSSES)}")
         frame = read_table(table, sheet)
         columns, response, group = _columns(frame, x, y, by)
         frame = _whole_rows(frame, [*columns, response], quiet or as_json)
@@ -94,16 +104,15 @@ def curve(
             loss=loss,
             n_starts=starts if starts != 1 else None,
         )
-        if intervals not in ("linear", "profile", "bootstrap"):
-            fail(f"--intervals {intervals!r} must be linear, profile or bootstrap")
+        report = "" if as_json and html is None else fit.report(intervals)
         if html is not None:
-            write_atomically(html, curve_page(fit, table.name, __version__).encode())
+            write_atomically(html, curve_page(fit, table.name, __version__, report).encode())
         if picture is not None:
             write_atomically(picture, png(fit.plot()))
         if as_json:
             print_json(fit.to_dict())
         elif not quiet:
-            print_report(fit.report(intervals))
+            print_report(report)
             for path in (html, picture):
                 if path is not None:
                     note(f"wrote {path}")
@@ -137,8 +146,10 @@ def _columns(frame: pd.DataFrame, x: str, y: str, by: str) -> tuple[list[str], s
 
 def _whole_rows(frame: pd.DataFrame, columns: list[str], quiet: bool) -> pd.DataFrame:
     whole = frame.dropna(subset=columns)
-    if len(whole) < len(frame) and not quiet:
-        note(f"note: {len(frame) - len(whole)} rows without a number in {', '.join(columns)} are left out")
+    left = len(frame) - len(whole)
+    if left and not quiet:
+        rows = "1 row" if left == 1 else f"{left} rows"
+        note(f"note: {rows} without a number in {' or '.join(columns)} left out")
     return whole
 
 

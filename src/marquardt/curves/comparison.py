@@ -200,7 +200,9 @@ def _f_test(simple: str, s: Statistics, full: str, f: Statistics) -> FTest:
         return FTest(
             simple, full, extra / between, between, f.degrees_of_freedom, float(chi2.sf(extra, between))
         )
-    statistic = max(s.rss - f.rss, 0.0) / between / (f.rss / f.degrees_of_freedom) if f.rss > 0 else math.inf
+    extra = max(s.rss - f.rss, 0.0)
+    exact = math.inf if extra > 0 else 0.0  # where the fuller one passes through all points
+    statistic = extra / between / (f.rss / f.degrees_of_freedom) if f.rss > 0 else exact
     p = float(fisher.sf(statistic, between, f.degrees_of_freedom))
     return FTest(simple, full, statistic, between, f.degrees_of_freedom, p)
 

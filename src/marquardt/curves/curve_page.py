@@ -7,9 +7,10 @@ from html import escape
 from marquardt.curves.fitted_curve import CurveFit
 from marquardt.curves.group_fits import GroupFits
 from marquardt.reports.html_report import cards, grid, page, picture, table
+from marquardt.uncertainty.fit_report import to_digits_of
 
 
-def curve_page(fit: CurveFit | GroupFits, source: str, version: str) -> str:
+def curve_page(fit: CurveFit | GroupFits, source: str, version: str, report: str = "") -> str:
     """A page that makes no request: styles inside, pictures as data.
 
     Parameters
@@ -19,6 +20,8 @@ def curve_page(fit: CurveFit | GroupFits, source: str, version: str) -> str:
         Where the points come from, for the lead.
     version : str
         Of the package.
+    report : str
+        The report as text, where it is not the default one.
     """
     several = isinstance(fit, GroupFits)
     first = next(iter(fit.values())) if several else fit
@@ -30,7 +33,13 @@ def curve_page(fit: CurveFit | GroupFits, source: str, version: str) -> str:
         (f"{fit.residual_sd:.5g}", "residual standard deviation"),
         (f"{fit.aicc:.5g}", "AICc"),
     ]
-    drawn = [picture(fit.plot(), "data and fitted curve", "Data, fitted curve and bands.")]
+    drawn = [
+        picture(
+            fit.plot(),
+            "data and fitted curve",
+            "Data and fitted curve. The band around a curve holds it in 95 % of the cases.",
+        )
+    ]
     if not several and len(first.names) > 1:
         drawn.append(
             picture(
@@ -40,6 +49,7 @@ def curve_page(fit: CurveFit | GroupFits, source: str, version: str) -> str:
             )
         )
     notes = "".join(f"<li>{escape(note)}</li>" for note in fit.notes)
+    text = report or fit.report()
     parts = [
         cards(facts),
         f'<ul class="advice">{notes}</ul>' if notes else "",
@@ -47,7 +57,7 @@ def curve_page(fit: CurveFit | GroupFits, source: str, version: str) -> str:
         grid(drawn),
         "<h2>Parameters</h2>",
         _parameters(fit if several else {"": first}),
-        f"<details><summary>The report as text</summary><pre>{escape(fit.report())}</pre></details>",
+        f"<details><summary>The report as text</summary><pre>{escape(text)}</pre></details>",
     ]
     lead = f"{curve.label}{': ' if curve.formula else ''}{curve.formula}, fitted to {source}"
     title = f"{first.data.y_name} against {', '.join(first.data.x_names)}"
@@ -59,8 +69,10 @@ def _parameters(fits: GroupFits | dict[str, CurveFit]) -> str:
     for group, fit in fits.items():
         errors = fit.standard_errors
         for name, value in fit.params.items():
-            error = "" if name not in fit.names else f"{errors[name]:.4g}"
-            rows.append([group, name, f"{value:.8g}", error, fit.kinds.get(name, "")])
+            free = name in fit.names
+            error = f"{errors[name]:.4g}" if free else ""
+            shown = to_digits_of(errors[name], value).strip() if free else f"{value:.8g}"
+            rows.append([group, name, shown, error, fit.kinds.get(name, "")])
     single = list(fits) == [""]
     header = ["group", "parameter", "estimate", "standard error", ""]
     if single:

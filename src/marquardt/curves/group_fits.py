@@ -124,7 +124,7 @@ class GroupFits(Mapping[str, CurveFit]):
         """The reports of all groups, and what they come to together."""
         parts = []
         for group, fit in self.items():
-            parts.append(f"[[Group {group}]]\n{fit.report(intervals, **options)}")
+            parts.append(f"[[Group {group}]]\n{fit.report(intervals, **options)}\n")
         s = self.statistics
         together = [
             f"groups        {len(self)}",

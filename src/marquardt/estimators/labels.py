@@ -54,8 +54,8 @@ class Labels:
         classes = np.unique(y)
         if len(classes) < 2:
             raise ValueError(
-                f"y has only one class, {classes[0]!r}, among the rows with a weight: a classifier needs "
-                f"rows of at least two classes"
+                f"y has only one class, {classes.tolist()[0]!r}, among the rows with a weight: a classifier "
+                "needs rows of at least two classes"
             )
         return cls(classes, False)
 

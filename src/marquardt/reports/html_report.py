@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from marquardt.reports import plots, uncertainty_plots
+from marquardt.reports.error_bars import chance_text
 from marquardt.reports.plot_style import png
 from marquardt.reports.text_report import advice, change_text, duration, number, r_squared, text_report
 from marquardt.tables.fit_record import FitRecord
@@ -204,11 +205,13 @@ def _error_bars(record: FitRecord, k: int) -> str:
     rows = []
     for group, c in own.items():
         held = [f"{100 * c.coverage(level):.0f} %" for level in (0.95, 0.5)]
+        held.insert(1, "" if group == "training" else chance_text(len(c.y)))
         sizes = [_with_unit(number(value), unit) for value in (float(np.mean(c.std)), c.crps)]
         rows.append([group, *held, *sizes, number(c.log_likelihood)])
     header = [
         "rows",
         "in 95 % intervals",
+        "by chance",
         "in 50 % intervals",
         "mean sd",
         "CRPS",
@@ -221,7 +224,7 @@ def _error_bars(record: FitRecord, k: int) -> str:
                 "Intervals of every probability, and the share of the rows they hold. Below the diagonal the "
                 "error bars are too short, above it too long."),
     ]  # fmt: skip
-    shown = table(header, rows, numeric=(1, 2, 3, 4, 5))
+    shown = table(header, rows, numeric=(1, 2, 3, 4, 5, 6))
     return f"<h2>Error bars of {escape(name)}</h2>{shown}<br>{grid(figures)}"
 
 

@@ -28,6 +28,7 @@ from marquardt.reports.plot_style import (
     positive,
     whole_iterations,
 )
+from marquardt.result import History
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -121,13 +122,14 @@ def error_histogram(groups: Groups, target: str = "target", unit: str = "") -> F
     return figure
 
 
-def performance(history: Mapping[str, Sequence[Any]]) -> Figure:
+def performance(history: History | Mapping[str, Sequence[Any]]) -> Figure:
     """Cost against iteration for training and, where there was one, validation (MATLAB's `plotperform`).
 
     Parameters
     ----------
-    history : mapping of str to sequence
-        Columns as of `History.to_dict()`: `iteration`, `cost`, `validation_cost`.
+    history : History, or mapping of str to sequence
+        Of a result, an estimator or a trainer; or columns as of `History.to_dict()`: `iteration`, `cost`,
+        `validation_cost`.
     """
     figure, axes = empty_figure(5.6, 3.6)
     iteration, cost = _column(history, "iteration"), _column(history, "cost")
@@ -148,13 +150,13 @@ def performance(history: Mapping[str, Sequence[Any]]) -> Figure:
     return figure
 
 
-def training_state(history: Mapping[str, Sequence[Any]]) -> Figure:
+def training_state(history: History | Mapping[str, Sequence[Any]]) -> Figure:
     """Cost, damping, gain ratio and gradient against iteration (MATLAB's `plottrainstate`).
 
     Parameters
     ----------
-    history : mapping of str to sequence
-        Columns as of `History.to_dict()`.
+    history : History, or mapping of str to sequence
+        Of a result, an estimator or a trainer; or columns as of `History.to_dict()`.
     """
     figure, axes = empty_figure(7.6, 4.8, rows=2, columns=2)
     iteration = _column(history, "iteration")
@@ -221,7 +223,9 @@ def _arrays(groups: Groups) -> dict[str, tuple[FloatArray, FloatArray]]:
     return data
 
 
-def _column(history: Mapping[str, Sequence[Any]], name: str) -> FloatArray:
+def _column(history: History | Mapping[str, Sequence[Any]], name: str) -> FloatArray:
+    if isinstance(history, History):
+        return history.column(name)
     values = history[name]
     return np.array([np.nan if value is None else value for value in values], dtype=float)
 

@@ -8,6 +8,7 @@ import textwrap
 import numpy as np
 
 from marquardt.diagnosis.finding import Finding
+from marquardt.reports.error_bars import chance_text, error_bar_advice, too_short
 from marquardt.tables.fit_record import SCORES, ColumnEffect, FitRecord
 
 WIDTH = 100
@@ -66,7 +67,7 @@ def advice(record: FitRecord) -> list[str]:
             f"Only {record.held_out.n_samples} rows are held out: their scores change much with --seed. "
             "Fit with several seeds and look at the spread."
         )
-    said += _overfit_advice(record)
+    said += _overfit_advice(record) + error_bar_advice(record)
     if record.n_params > n_values and record.evidence is None:
         said.append(
             f"The network has more parameters ({record.n_params}) than there are training values "
@@ -133,10 +134,9 @@ def _overfit_advice(record: FitRecord) -> list[str]:
     if ratio > OVERFIT_RATIO:
         found = f"The error on held-out rows is {ratio:.2g} times that on training rows"
         if record.evidence is not None:
-            return [
-                f"{found}: the error bars count this in, but more --starts with a --committee, or more rows, "
-                "would lower it."
-            ]
+            short = any(too_short(record, k) for k in range(len(record.targets)))
+            counted = "" if short else "the error bars count this in, but "
+            return [f"{found}: {counted}more --starts with a --committee, or more rows, would lower it."]
         remedies = (
             "--bayesian, fewer --hidden units, a larger --alpha, or more rows"
             if record.early_stopping
@@ -239,14 +239,13 @@ def _uncertainty(record: FitRecord) -> list[str]:
         if (calibration := outcome.calibration(k)) is not None
     ]
     if rows:
-        lines += [
-            "",
-            " " * _LABEL + "".join(f"{head:>16}" for head in ("95 % intervals", "CRPS", "log likelihood")),
-        ]
-    for name, k, _, calibration in rows:
+        heads = ("95 % intervals", "by chance", "CRPS", "log likelihood")
+        lines += ["", " " * _LABEL + "".join(f"{head:>16}" for head in heads)]
+    for name, k, n, calibration in rows:
         label = name if len(record.targets) == 1 else f"{_cut(record.targets[k], 8)} {name}"
-        cells = [f"hold {100 * calibration.coverage(0.95):.0f} %", number(calibration.crps)]
-        cells.append(number(calibration.log_likelihood))
+        chance = "" if name == "training" else chance_text(n)  # the network has seen the training rows
+        cells = [f"hold {100 * calibration.coverage(0.95):.0f} %", chance]
+        cells += [number(calibration.crps), number(calibration.log_likelihood)]
         lines.append(f"{_cut(label, _LABEL):<{_LABEL}}" + "".join(f"{cell:>16}" for cell in cells))
     return lines
 
@@ -266,12 +265,12 @@ def _columns(record: FitRecord) -> list[str]:
     name_width = min(28, max(len("column"), *(len(effect.name) for effect in effects)) + 2)
     largest = max(effects[0].importance, 1e-12)
     known = any(effect.relevance is not None for effect in effects)
-    about = "importance: R² lost when the column is shuffled; effect: change of the mean prediction"
+    about = ["importance: R² lost when the column is shuffled; effect: change of the mean prediction"]
     if known:
-        about = about.replace("; effect", "; relevance: of the weights; effect")
+        about.append("relevance: how far the weights of the column can move the prediction, the largest 1")
     head = f"{'relevance':<11}" if known else ""
     lines = [
-        about,
+        *about,
         "",
         f"{'column':<{name_width}}{'importance':<27}{head}effect, from low to high values",
     ]

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import binom
 
 from marquardt.calibration import Calibration
+from marquardt.reports.error_bars import by_chance
 from marquardt.reports.plot_style import COLORS, MUTED, axis_label, draw_legend, empty_figure, group_color
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def calibration(groups: Mapping[str, Calibration]) -> Figure:
     levels = np.linspace(0.02, 0.98, 49)
     *_, last = groups.values()
     n = len(last.y)
-    low, high = binom.ppf(0.025, n, levels) / n, binom.ppf(0.975, n, levels) / n
+    low, high = by_chance(n, levels)
     axes.fill_between(
         100 * levels, 100 * low, 100 * high, color=MUTED, alpha=0.15, linewidth=0, label="by chance"
     )

@@ -114,17 +114,28 @@ def _target(series: pd.Series, name: str) -> FloatArray:
     numbers = as_numbers(series)
     text = series[numbers.isna() & series.notna()]
     if len(text):
-        shown = listing(dict.fromkeys(text.astype(str)), limit=3)
-        raise TableError(
-            f"target {name!r} must be numbers, but {len(text)} of {len(series)} rows hold text ({shown}): "
-            "mend these cells or leave them empty, or choose another target; for classes, "
-            "code two of them as 0 and 1, or use LMClassifier in Python"
-        )
+        raise TableError(_text_in_target(text, series, name))
     values = numbers.to_numpy(dtype=float)
     if np.isinf(values).any():
         row = int(np.flatnonzero(np.isinf(values))[0]) + 1
         raise TableError(f"target {name!r} is infinite in data row {row}: mend that cell or leave it empty")
     return values
+
+
+def _text_in_target(text: pd.Series, series: pd.Series, name: str) -> str:
+    """A few cells are slips of the pen; most of a column are classes."""
+    hold = "1 of {} rows holds" if len(text) == 1 else f"{len(text)} of {{}} rows hold"
+    found = f"target {name!r} must be numbers, but {hold.format(len(series))} text"
+    if len(text) <= 0.2 * len(series):
+        rows = np.flatnonzero(series.index.isin(text.index))[:4] + 1
+        cells = ", ".join(f"{str(v)!r} in row {k}" for k, v in zip(rows, text, strict=False))
+        more = ", ..." if len(text) > 4 else ""
+        return f"{found} ({cells}{more}): mend these cells, or leave them empty"
+    shown = listing(dict.fromkeys(text.astype(str)), limit=3)
+    return (
+        f"{found} ({shown}): choose another target; for classes, code two of them as 0 and 1, or use "
+        "LMClassifier in Python"
+    )
 
 
 def _suggestion(name: str, columns: Sequence[str]) -> str:

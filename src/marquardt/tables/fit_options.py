@@ -39,6 +39,8 @@ class FitOptions:
         As in `LMRegressor`: "squared_error", or a robust one for targets with gross errors.
     varying_noise : bool
         A second network for the noise of each row.
+    growing_rows : bool or None
+        Begin on a part of the rows, which grows; None: where `LMRegressor` finds that it pays.
     drop, categorical : tuple of str
         Columns to leave out, and columns of numbers that are codes.
     units : tuple of str
@@ -58,13 +60,14 @@ class FitOptions:
     committee: int = 1
     loss: str = "squared_error"
     varying_noise: bool = False
+    growing_rows: bool | None = None
     drop: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.test_fraction < 1.0:
-            raise ValueError(f"test_fraction={self.test_fraction} must be at least 0 and below 1, e.g. 0.2")
+            raise ValueError(f"--test-fraction {self.test_fraction} must be at least 0 and below 1, e.g. 0.2")
         if self.alpha is not None and not 0.0 <= self.alpha < float("inf"):
             raise ValueError(f"--alpha {self.alpha} must be a number of at least 0, e.g. 0.01")
         if self.bayesian and self.alpha is not None:
@@ -75,10 +78,8 @@ class FitOptions:
             raise ValueError("--varying-noise is for a Bayesian fit: leave out --alpha, --loss and the like")
         if self.bayesian and self.early_stopping:
             raise ValueError("--bayesian needs no rows set aside: leave out --early-stopping")
-        if self.committee > self.starts:
-            raise ValueError(
-                f"--committee {self.committee} of --starts {self.starts}: raise --starts, to about twice that"
-            )
+        if self.growing_rows and self.loss != "squared_error":
+            raise ValueError(f"--growing-rows is for a squared error: leave out --loss {self.loss}")
         if self.jobs == 0:
             raise ValueError("--jobs 0 would do nothing: give a number of processes, or -1 for every core")
         for option, value, least in (
@@ -89,6 +90,10 @@ class FitOptions:
         ):
             if value < least:
                 raise ValueError(f"{option} {value} must be a whole number of at least {least}")
+        if self.committee > self.starts:
+            raise ValueError(
+                f"--committee {self.committee} of --starts {self.starts}: raise --starts, to about twice that"
+            )
 
     def as_text(self) -> dict[str, str]:
         """What the report says of them."""
@@ -103,6 +108,8 @@ class FitOptions:
             said["loss"] = self.loss
         if self.varying_noise:
             said["noise"] = "varying"
+        if self.growing_rows is not None:
+            said["growing rows"] = "on" if self.growing_rows else "off"
         return said
 
     @property

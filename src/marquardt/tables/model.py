@@ -15,7 +15,7 @@ from marquardt._types import FloatArray
 from marquardt.estimators.fitted_network import FittedNetwork
 from marquardt.predictive_noise import VaryingNoise
 from marquardt.reports.text_report import number
-from marquardt.result import Iteration
+from marquardt.result import Iteration, Status
 from marquardt.tables.columns import TableError, as_numbers, row_counters, target_values
 from marquardt.tables.effects import column_effects, columns_that_move_together
 from marquardt.tables.encoder import TableEncoder
@@ -235,6 +235,8 @@ def _prepared(
     if repeated:
         rows = "1 row repeats" if repeated == 1 else f"{repeated} rows repeat"
         notes.append(f"{rows} another exactly; where one is held out, its twin may be in training")
+    if len(options.units) > len(targets):
+        raise TableError(f"--unit names {len(options.units)} units for {len(targets)} targets: one for each")
     for name in options.drop:
         notes.append(f"{name!r} dropped as asked")
     for name in targets:
@@ -336,6 +338,7 @@ def _regressor(options: FitOptions) -> LMRegressor:
         regularization=options.regularization,
         loss=options.loss,
         noise="varying" if options.varying_noise else "constant",
+        growing_rows="auto" if options.growing_rows is None else options.growing_rows,
         alpha=options.alpha,
         max_iter=options.max_iter,
         early_stopping=options.early_stopping,
@@ -355,14 +358,20 @@ def _training(regressor: LMRegressor, options: FitOptions) -> dict[str, Any]:
     if options.starts > 1:
         reached = f"{starts.n_at_best} reached the best fit, within {starts.margin}"
         alone = "the best fit was reached once; more starts may find a better one"
-        settings["starts"] = f"{len(starts)}: {reached if starts.n_at_best > 1 else alone}"
+        asked = f"{len(starts)} of {options.starts}" if len(starts) < options.starts else f"{len(starts)}"
+        settings["starts"] = f"{asked}: {reached if starts.n_at_best > 1 else alone}"
+    status, message = result.status, result.message
+    by_hand = starts[-1].status is Status.INTERRUPTED
+    if options.starts > 1 and (by_hand or (len(starts) < options.starts and not starts[-1].status.by_hand)):
+        status = Status.INTERRUPTED
+        message = f"Interrupted, with {len(starts)} of {options.starts} starts begun; the best: {message}"
     return {
         "network": regressor.fitted_network_.describe(),
         "n_params": regressor.network_.n_params,
         "settings": settings,
-        "status": result.status.name,
+        "status": status.name,
         "success": result.success,
-        "message": result.message,
+        "message": message,
         "history": result.history,
         "version": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

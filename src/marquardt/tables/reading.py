@@ -90,6 +90,8 @@ def read_table(path: str | os.PathLike[str], sheet: str | None = None) -> pd.Dat
 def _read(name: str, suffix: str, sheet: str | None) -> pd.DataFrame:
     if suffix in EXCEL:
         return _read_excel(name, sheet)
+    if sheet is not None:
+        raise TableError(f"--sheet {sheet!r}: {name!r} has no sheets; leave it out")
     return _read_parquet(name) if suffix in PARQUET else _read_delimited(name)
 
 
@@ -133,6 +135,16 @@ def _neighbors(path: str | os.PathLike[str]) -> str:
 def _suffix(name: str) -> str:
     suffixes = [suffix.lower() for suffix in Path(name).suffixes]
     return "".join(suffixes[-2:]) if suffixes[-1:] == [".gz"] else (suffixes[-1] if suffixes else "")
+
+
+def without_ending(name: str) -> str:
+    """The name of a table's file without what says its kind.
+
+    >>> without_ending("run.2024.csv.gz"), without_ending("run.2024")
+    ('run.2024', 'run.2024')
+    """
+    suffix = _suffix(name)
+    return name[: -len(suffix)] if suffix in (*DELIMITED, *EXCEL, *PARQUET) else name
 
 
 def _require(module: str, name: str) -> None:

@@ -20,7 +20,7 @@ FAR = 20.0
 
 
 def remarks(inputs: pd.DataFrame, targets: Sequence[str], y: FloatArray, rows: np.ndarray) -> list[str]:
-    """Sentences on columns that want a logarithm, and on targets far from all others.
+    """Sentences on columns that want a logarithm, on targets far from all others, and on classes.
 
     Parameters
     ----------
@@ -49,6 +49,7 @@ def remarks(inputs: pd.DataFrame, targets: Sequence[str], y: FloatArray, rows: n
     for name, column in zip(targets, y.T, strict=True):
         known = np.isfinite(column)
         values = column[known]
+        said += _two_values(name, values)
         far = _far(name, values, rows[known])
         said += far
         if not far and _decades(values) >= DECADES:
@@ -57,6 +58,18 @@ def remarks(inputs: pd.DataFrame, targets: Sequence[str], y: FloatArray, rows: n
                 f"values will hardly count"
             )
     return said
+
+
+def _two_values(name: str, values: FloatArray) -> list[str]:
+    different = np.unique(values)
+    if len(different) != 2:
+        return []
+    low, high = different
+    return [
+        f"target {name!r} has two values only, {low:g} and {high:g}: if these are classes, a prediction "
+        "between them says how likely either is, and intervals mean nothing; LMClassifier in Python is made "
+        "for classes"
+    ]
 
 
 def _far(name: str, values: FloatArray, rows: np.ndarray) -> list[str]:

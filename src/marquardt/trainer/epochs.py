@@ -11,7 +11,14 @@ from marquardt.blas_threads import one_thread_if_small
 from marquardt.method import Reason, State
 from marquardt.problem import NetworkProblem
 from marquardt.result import Status
-from marquardt.trainer.settings import Samples, as_count, as_samples, as_test_samples, mean_squared_error
+from marquardt.trainer.settings import (
+    Samples,
+    as_count,
+    as_samples,
+    as_test_samples,
+    mean_squared_error,
+    warn_out_of_reach,
+)
 from marquardt.trainer.signals import StopTraining, Trainer
 
 
@@ -36,6 +43,7 @@ def run_training(
     if batch_size is not None:
         raise ValueError(f"batch_size={batch_size!r}: every step needs all rows; leave it out")
     problem = problem_of(trainer, *train)
+    warn_out_of_reach(trainer.network, problem.targets)
     samples = as_test_samples(*test, trainer.network)
     trainer.status, trainer.message = None, "Ended by an exception."
     data = {"X_train": train[0], "y_train": train[1], "epochs": epochs, "batch_size": None}

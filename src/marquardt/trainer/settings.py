@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -13,7 +14,7 @@ from marquardt._types import FloatArray
 from marquardt.damping import DampingRule, Identity, Metric, Nielsen
 from marquardt.linsolve import Auto, LinearSolver
 from marquardt.method import Geodesic, Method
-from marquardt.models.layers import Input, Layer, Sigmoid
+from marquardt.models.layers import Input, Layer, Logistic, Sigmoid, Tanh
 from marquardt.models.mlp import MLP
 from marquardt.trainer.escalating import Escalating
 
@@ -136,6 +137,24 @@ def as_samples(X: ArrayLike, y: ArrayLike | None, network: MLP) -> Samples:
     if y is None:
         raise ValueError("the targets are missing: the method learns from pairs of inputs and targets")
     return check_samples(as_inputs(X, network), y, network.n_inputs, network.n_outputs)
+
+
+def warn_out_of_reach(network: MLP, targets: FloatArray) -> None:
+    """Warn of targets that no weights reach: networks by their sizes end in logistic units, as in NeuPy."""
+    last = network.layers[-1]
+    reach = next((ends for kind, ends in _REACH.items() if isinstance(last, kind)), None)
+    low, high = float(targets.min()), float(targets.max())
+    if reach is not None and (low < reach[0] or high > reach[1]):
+        warnings.warn(
+            f"the targets go from {low:.3g} to {high:.3g}, but the network ends in {last!r}, whose values "
+            f"lie between {reach[0]:g} and {reach[1]:g}: end it in Linear({last.units}), or scale the "
+            "targets",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+_REACH = {Logistic: (0.0, 1.0), Sigmoid: (0.0, 1.0), Tanh: (-1.0, 1.0)}
 
 
 def as_test_samples(X_test: ArrayLike | None, y_test: ArrayLike | None, network: MLP) -> Samples | None:

@@ -207,14 +207,14 @@ def _wald(
 
 def _estimate(name: str, width: int, value: float, error: float) -> str:
     """`name  value ± error (relative)`."""
-    return f"{name:<{width}}  {_to_digits_of(error, value)} ± {error:.4g} {_relative(error, value)}".rstrip()
+    return f"{name:<{width}}  {to_digits_of(error, value)} ± {error:.4g} {_relative(error, value)}".rstrip()
 
 
 def _relative(error: float, value: float) -> str:
     return f"({abs(error / value):.2%})" if value != 0 and np.isfinite(error) else ""
 
 
-def _to_digits_of(error: float, value: float) -> str:
+def to_digits_of(error: float, value: float) -> str:
     """`value` with the decimals that four digits of its error have."""
     if not (np.isfinite(error) and error > 0 and value != 0):
         return f"{value: .8g}"

@@ -98,6 +98,11 @@ def select_mechanism(
     >>> select_mechanism(S, v, I).comparison.best
     'competitive'
     """
+    if inhibitor is not None and len(amounts := np.unique(np.asarray(inhibitor, dtype=float))) < 2:
+        raise ValueError(
+            f"the inhibitor has one concentration, {', '.join(f'{a:g}' for a in amounts)}, in all rows, "
+            "which tells no mechanism from another: measure with and without it, or leave inhibitor= out"
+        )
     n_columns = 1 if inhibitor is None else 2
     chosen = [n for n, law in MECHANISMS.items() if law.n_columns == n_columns] if names is None else names
     fits, failed = {}, {}

@@ -3,6 +3,13 @@
 Needs JAX: ``pip install 'marquardt[jax]'``.
 """
 
+try:
+    import jax  # noqa: F401
+except ImportError as _error:
+    raise ImportError(
+        "marquardt.apps.pinn needs JAX, which is not installed: pip install 'marquardt[jax]'"
+    ) from _error
+
 from marquardt.apps.pinn.coefficients import Coefficient
 from marquardt.apps.pinn.domain import Box
 from marquardt.apps.pinn.groups import Boundary, Conservation, Data, Interior, Periodic, initial

@@ -159,7 +159,7 @@ class Subjects(Mapping[str, Subject]):
         for member in self.members:
             if str(member.id) == str(id):
                 return member
-        raise KeyError(f"there is no subject {id!r}: there are {', '.join(list(self)[:20])}")
+        raise KeyError(f"there is no subject {id!r}: the ids are {', '.join(list(self)[:20])}")
 
     def __iter__(self) -> Iterator[str]:
         return (str(member.id) for member in self.members)

@@ -72,7 +72,7 @@ def maximize_evidence(
     rows : GrowingRows, optional
         As in `minimize`: precisions are estimated on the parts of the rows, too.
     posterior : bool
-        Whether to make the posterior at the end, for error bars; `EvidenceResult.posterior_at` makes it later.
+        Whether to make the posterior at the end, for error bars; else `EvidenceResult.posterior_at` makes it.
 
     Returns
     -------

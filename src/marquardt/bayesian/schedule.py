@@ -54,7 +54,7 @@ class Schedule:
     evidence_tolerance: float = 0.02
     cost_tolerance: float = 1e-5
     patience: int = 20
-    creep: float = 0.02
+    creep: float = 0.007
 
     def __post_init__(self) -> None:
         for name in ("first", "every", "settled_every", "sweeps", "window", "patience"):

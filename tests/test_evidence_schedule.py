@@ -128,7 +128,7 @@ def test_patience_counts_steps(steps, logs, ends):
     reason = Schedule(patience=20).ended(evidences([[5.0]] * len(steps), steps, logs), decrease=1.0)
     assert (reason is not None) == ends
     if ends:
-        assert "in the last 20 iterations" in reason
+        assert "n the last 20 iterations" in reason
 
 
 def test_estimates_are_kept_with_their_steps_and_older_files_without():

@@ -22,7 +22,7 @@ class Status(Enum):
     GRADIENT_TOLERANCE = "The gradient has vanished: this is a stationary point, nearly always a minimum."
     COST_TOLERANCE = "The cost no longer changes: the fit has converged."
     STEP_TOLERANCE = "The parameters no longer change: the fit has converged."
-    EVIDENCE = "The evidence no longer rises: fit, noise and weight penalties are those of its highest value."
+    EVIDENCE = "Training has settled: fit, noise and weight penalties are those that explain the rows best."
     MAX_ITER = "The limit of iterations came first: raise max_iter if the cost was still falling."
     MAX_TIME = "The limit of time came first: raise max_time if the cost was still falling."
     MAX_FAIL = (

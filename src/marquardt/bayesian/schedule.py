@@ -98,8 +98,8 @@ class Schedule:
         if gamma > self.gamma_tolerance * max(1.0, 0.1 * gammas[-1]) or evidence > self.evidence_tolerance:
             return None
         return (
-            f"the log evidence, {evidences[-1]:.6g}, changed by {evidence:.2g} and the effective parameters, "
-            f"{gammas[-1]:.4g}, by {gamma:.2g} in the last {self.window} estimates of the penalty"
+            f"log evidence, {evidences[-1]:.6g}, and effective parameters, {gammas[-1]:.4g}, were steady in "
+            f"the last {self.window} estimates"
         )
 
     def _past_the_highest(self, updates: Sequence[Evidence]) -> str | None:
@@ -113,5 +113,7 @@ class Schedule:
             tolerance = max(tolerance, self.creep * (highest - updates[0].log_evidence))
         if highest > before + tolerance:
             return None
-        gain = "did not rise" if highest == before else f"rose by {highest - before:.2g} only"
-        return f"the log evidence, {highest:.6g}, {gain} in the last {self.patience} iterations"
+        when, rise = f"in the last {self.patience} iterations", highest - before
+        if rise == 0:
+            return f"{when} no fit explained the rows better than log evidence {highest:.6g}"
+        return f"{when} the log evidence rose by {rise:.2g} only, to {highest:.6g}"

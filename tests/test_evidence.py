@@ -325,7 +325,7 @@ def test_interrupted_while_the_error_bars_are_made(monkeypatch):
 
 def test_the_best_evidence_is_kept():
     fit = ended()
-    assert fit.result.status is Status.EVIDENCE and "The log evidence, " in fit.message
+    assert fit.result.status is Status.EVIDENCE and "log evidence" in fit.message
     assert fit.log_evidence >= max(update.log_evidence for update in fit.updates)
 
 

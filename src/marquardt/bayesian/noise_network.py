@@ -65,7 +65,7 @@ class NoiseNetwork:
     >>> squares = (np.exp(x[:, 0]) * rng.normal(size=400)) ** 2
     >>> noise = fit_noise_network(x, squares, n_hidden=3)
     >>> np.sqrt(noise.variance([[-1.0], [0.0], [1.0]])).round(1)
-    array([0.4, 1. , 2.3])
+    array([0.4, 1. , 2.4])
     """
 
     scale: float

@@ -47,7 +47,7 @@ class Schedule:
     first: int = 3
     every: int = 5
     settled_every: int = 10
-    settled: float = 0.02
+    settled: float = 0.1
     sweeps: int = 1
     window: int = 5
     gamma_tolerance: float = 0.02

@@ -31,9 +31,7 @@ def one_thread_if_small(n_params: int) -> Iterator[None]:
     if n_params >= SMALL:
         yield
         return
-    from threadpoolctl import threadpool_limits  # comes with scikit-learn
-
-    with threadpool_limits(limits=1, user_api="blas"):
+    with _blas().limit(limits=1):
         yield
 
 
@@ -55,11 +53,17 @@ def one_pool() -> AbstractContextManager[Any]:
 
 
 @cache
+def _blas() -> Any:
+    """The controller of all BLAS that is loaded; made once, since a search for it takes a millisecond."""
+    from threadpoolctl import ThreadpoolController  # comes with scikit-learn
+
+    return ThreadpoolController().select(user_api="blas")
+
+
+@cache
 def _numpys_own() -> Any:
     """The controller of NumPy's BLAS; None where it is SciPy's too, as in conda, or has no threads."""
-    from threadpoolctl import ThreadpoolController
-
-    every = ThreadpoolController().select(user_api="blas")
+    every = _blas()
     of_numpy = [
         library["filepath"]
         for library in every.info()

@@ -1,6 +1,6 @@
 """What a scientist with a few hundred rows and no opinion should get: ways against overfitting, side by side.
 
-    python benchmarks/defaults.py [--repeats 5] [--units 20]
+    python benchmarks/defaults.py [--repeats 20] [--units 20]
 
 Four real tables (rows drawn at random, the rest held out) and six functions with noise, at most 300 rows.
 RMSE on the rows held out, or to the true function; each over that of `LMRegressor()` as it comes, in the
@@ -143,7 +143,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--units", type=int, default=20)
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # Adam's, about its epochs

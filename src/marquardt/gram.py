@@ -87,6 +87,20 @@ class LayerFactors:
             inputs.astype(dtype, copy=False), sensitivity.astype(dtype, copy=False), self.block, self.shape
         )
 
+    def contrasts(self) -> LayerFactors:
+        """K − 1 rows with the same JᵀJ, where the rows δ_1, …, δ_K of a sample sum to zero:
+
+        (δ_1 + … + δ_m − m δ_{m+1}) / √(m(m+1)),  m = 1 … K − 1  (Helmert's contrasts, orthonormal).
+        """
+        delta = self.sensitivity
+        total, found = delta[0].copy(), np.empty((len(delta) - 1, *delta.shape[1:]))
+        for m in range(1, len(delta)):
+            np.multiply(delta[m], -m, out=found[m - 1])
+            found[m - 1] += total
+            found[m - 1] /= np.sqrt(m * (m + 1.0))
+            total += delta[m]
+        return LayerFactors(self.inputs, found, self.block, self.shape)
+
     def subset(self, samples: IntArray) -> LayerFactors:
         """Of the samples of these numbers."""
         inputs = np.ascontiguousarray(self.inputs[:, samples])

@@ -157,6 +157,8 @@ class KhatriRaoJacobian:
     layers: list[LayerFactors]
     n_outputs: int
     scratch: Scratch = field(default_factory=Scratch, repr=False)
+    balanced: bool = False
+    """Whether the K rows of every sample sum to zero, as those of shares do, which sum to one."""
 
     @property
     def n_samples(self) -> int:
@@ -191,7 +193,8 @@ class KhatriRaoJacobian:
         return result
 
     def gram_flops(self) -> float:
-        return self.n_samples * min(structured_cost(self.layers), rank_k_cost(self.shape[1], self.n_outputs))
+        rank_k = rank_k_cost(self.shape[1], self.n_outputs - self.balanced)
+        return self.n_samples * min(structured_cost(self.layers), rank_k)
 
     def cogram_flops(self) -> float:
         units = sum(layer.shape[0] for layer in self.layers if not layer.diagonal)
@@ -204,10 +207,12 @@ class KhatriRaoJacobian:
     def gram(self, out: FloatArray | None = None) -> FloatArray:
         n_params = self.shape[1]
         out = np.empty((n_params, n_params)) if out is None else out
-        if structured_cost(self.layers) < rank_k_cost(n_params, self.n_outputs):
+        n_rows = self.n_outputs - self.balanced  # of a sample, without the one that the others imply
+        if structured_cost(self.layers) < rank_k_cost(n_params, n_rows):
             structured_gram(self.layers, out, self.scratch)
         else:
-            rank_k_gram(self.layers, self.n_outputs, out, self.scratch)
+            layers = [layer.contrasts() for layer in self.layers] if self.balanced else self.layers
+            rank_k_gram(layers, n_rows, out, self.scratch)
         return out
 
     def cogram(self, weights: FloatArray | None = None, out: FloatArray | None = None) -> FloatArray:

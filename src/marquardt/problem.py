@@ -223,9 +223,7 @@ class NetworkProblem:
         seed = self._loss.seed(z)
         slopes = self.network.slopes(passed)
         hidden = self.network.sensitivities(w, seed, seed.ndim == 2, slopes)
-        jacobian = KhatriRaoJacobian(
-            self._factors(passed.inputs, [*hidden, seed]), self.network.n_outputs, self._scratch
-        )
+        jacobian = self._jacobian(self._factors(passed.inputs, [*hidden, seed]))
         gradient = jacobian.rmv(residual)
         offset = None if self.prior is None else self.prior * w
         if offset is not None:
@@ -289,6 +287,10 @@ class NetworkProblem:
         parts = zip(inputs, sensitivities, self.network.blocks, self.network.shapes, strict=True)
         return [LayerFactors(*part) for part in parts]
 
+    def _jacobian(self, layers: list[LayerFactors]) -> KhatriRaoJacobian:
+        balanced = getattr(self._loss, "balanced", False)  # of shares alone
+        return KhatriRaoJacobian(layers, self.network.n_outputs, self._scratch, balanced)
+
     def _prior_cost(self, w: FloatArray) -> float:
         return 0.0 if self.prior is None else 0.5 * float(np.dot(self.prior, w * w))
 
@@ -313,7 +315,7 @@ class NetworkProblem:
                 return None if step is None else step.ravel()
             return _separate_steps(inputs, seed, residual, mine, priors, damping)
         layer = LayerFactors(inputs, seed, slice(0, rows * columns), (rows, columns))
-        own_jacobian = KhatriRaoJacobian([layer], rows, self._scratch)
+        own_jacobian = self._jacobian([layer])
         rhs = own_jacobian.rmv(residual.ravel())
         matrix = own_jacobian.gram()
         matrix.ravel()[:: len(matrix) + 1] += damping

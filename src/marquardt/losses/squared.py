@@ -75,6 +75,11 @@ class SoftmaxSquaredError:
     root_weights: FloatArray | None = None
     linear = False
 
+    @property
+    def balanced(self) -> bool:
+        """Whether Σ_k ∂r_k/∂z = 0: shares sum to one, and the weights of a row are the same for all."""
+        return self.root_weights is None or self.root_weights.ndim == 1
+
     @cached_property
     def _outputs(self) -> Latest[FloatArray]:
         return Latest(shares)

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from evidence_cases import NETWORK, linear_data, network_data
-from marquardt import Input, Linear, NetworkProblem, Stopping
+from marquardt import Input, Linear, Logistic, NetworkProblem, Stopping, Tanh
 from marquardt.bayesian.evidence import maximize_evidence
 from marquardt.bayesian.evidence_run import EvidenceRun, _carried
 from marquardt.bayesian.precisions import Evidence, Precisions
-from marquardt.bayesian.schedule import Schedule
+from marquardt.bayesian.schedule import CLASS_SCHEDULE, Schedule
 from marquardt.files.evidence_data import stacked, unstacked
+from marquardt.losses import cross_entropy
 
 NETWORK_START = 0.5 * np.random.default_rng(1).normal(size=NETWORK.n_params)
 EVERY_STEP = Schedule(first=10_000)
@@ -137,6 +138,15 @@ def test_estimates_are_kept_with_their_steps_and_older_files_without():
     assert [update.n_iter for update in unstacked("updates", arrays)] == [4, 9]
     del arrays["updates.n_iter"]
     assert [update.n_iter for update in unstacked("updates", arrays)] == [0, 0]
+
+
+def test_classes_have_a_schedule_of_their_own():
+    X, y = network_data()
+    network = Input(2) >> Tanh(3) >> Logistic(1)
+    classes = NetworkProblem(network, X, (y > 0).astype(float), loss=cross_entropy)
+    assert EvidenceRun(classes).schedule is CLASS_SCHEDULE
+    assert EvidenceRun(classes, schedule=EVERY_STEP).schedule is EVERY_STEP
+    assert EvidenceRun(NetworkProblem(NETWORK, X, y)).schedule == Schedule()
 
 
 def test_first_must_be_positive():

@@ -61,7 +61,7 @@ def maximize_evidence(
     rule : PrecisionRule, optional
         The re-estimation and its guards; for a cross-entropy `CLASS_RULE` when None.
     schedule : Schedule, optional
-        When to re-estimate.
+        When to re-estimate, and when to end; for a cross-entropy `CLASS_SCHEDULE` when None.
     stopping : Stopping, optional
         Limits of the whole run.  Its tolerances on cost, step and gradient end the fit under one set of
         precisions only.

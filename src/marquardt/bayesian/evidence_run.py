@@ -18,7 +18,7 @@ from marquardt.bayesian.noise import NoiseOf, usual_noise
 from marquardt.bayesian.posterior import Posterior
 from marquardt.bayesian.precisions import CLASS_RULE, Evidence, PrecisionModel, PrecisionRule, Precisions
 from marquardt.bayesian.prior_groups import Grouping, input_groups
-from marquardt.bayesian.schedule import Schedule
+from marquardt.bayesian.schedule import CLASS_SCHEDULE, Schedule
 from marquardt.jacobian import Jacobian
 from marquardt.linsolve import Auto, SingularSystemError
 from marquardt.method import Method, Reason, State
@@ -30,6 +30,9 @@ from marquardt.stopping import Stopping
 FEW_FREE = 10.0
 """Degrees of freedom of the noise below which its estimate is told to be poor: intervals that should hold
 95 % of new rows held 68 % for 10 rows of 4 inputs, and 82 % for 12."""
+
+_RULE, _SCHEDULE = {False: PrecisionRule(), True: CLASS_RULE}, {False: Schedule(), True: CLASS_SCHEDULE}
+"""Where none is given: for a cross-entropy, or not."""
 
 _INNER = {Status.COST_TOLERANCE, Status.STEP_TOLERANCE, Status.GRADIENT_TOLERANCE}
 """Ends of a plain fit that are, here, the mode under the present precisions."""
@@ -97,9 +100,10 @@ class EvidenceRun:
         checkpoint: Checkpoints | None = None,
     ) -> None:
         self._settings: dict[str, Any] = {"groups": groups, "noise": noise, "rule": rule}
-        usual = CLASS_RULE if problem.is_cross_entropy else PrecisionRule()
-        self.model = PrecisionModel(groups(problem.network), noise(problem), rule or usual)
-        self.method, self.schedule = _exact_where_it_fits(method or Method()), schedule or Schedule()
+        classes = problem.is_cross_entropy
+        rule, schedule = rule or _RULE[classes], schedule or _SCHEDULE[classes]
+        self.model = PrecisionModel(groups(problem.network), noise(problem), rule)
+        self.method, self.schedule = _exact_where_it_fits(method or Method()), schedule
         self.precisions = self.model.start()
         self.problem = problem.with_prior(self.model.prior(self.precisions))
         self.state: State | None = None

@@ -22,6 +22,7 @@ from marquardt.atomic_file import write_atomically
 
 FORMAT = "marquardt-model"
 FORMAT_VERSION = 1
+_ZIP = b"PK"
 
 _HEADER = "header.json"
 _HEADER_LIMIT = 64 * 2**20  # bytes; far above any real header (columns, categories, notes)
@@ -86,11 +87,14 @@ def read_archive(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
     """
     name = os.fspath(path)
     try:
-        with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
-            size = os.fstat(file.fileno()).st_size
-            members = _checked_members(name, archive, size)
-            header = _read_header(name, archive)
-            arrays = {key: _read_array(name, key, archive.read(info)) for key, info in members.items()}
+        with open(path, "rb") as file:
+            begins = file.read(len(_ZIP))
+            if begins and begins != _ZIP:
+                raise _refusal(name, "it does not begin like one; tables are for `marquardt fit`")
+            with zipfile.ZipFile(file) as archive:
+                members = _checked_members(name, archive, os.fstat(file.fileno()).st_size)
+                header = _read_header(name, archive)
+                arrays = {key: _read_array(name, key, archive.read(info)) for key, info in members.items()}
     except FileNotFoundError:
         raise ModelFileError(f"there is no file {name!r}: check the path") from None
     except IsADirectoryError:

@@ -31,7 +31,7 @@ from marquardt.run_outcome import RunOutcome
 class ModelFit(RunOutcome):
     """A model fitted by `fit`."""
 
-    model: Any
+    model: Any = field(repr=False)
     """The fitted model, in the structure and precision of the one that was given."""
     result: Result
     """The run; its `w` are the trained parameters, flat and free of bounds."""
